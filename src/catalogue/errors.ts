@@ -1,0 +1,36 @@
+/** Why an action failed; also a metric label. Retry is decided from it. */
+export const errorCodes = [
+  "not_found",
+  "forbidden",
+  "conflict",
+  "invalid",
+  "throttled",
+  "unavailable",
+  "timeout",
+  "interrupted",
+  "cancelled",
+  "internal",
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+/** The one way for an action, context, output or notifier to fail. The message is for people; branch on the code. */
+export class ActionError extends Error {
+  override readonly name = "ActionError";
+  readonly code: ErrorCode;
+  /** Milliseconds the other side asked us to wait (`Retry-After`). */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & { retryAfterMs?: number | undefined } = {}) {
+    super(message, options);
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** The target itself no longer exists, or another object has taken its name: the engine ends the action `ignored`. */
+export class TargetGone extends ActionError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super("not_found", message, options);
+  }
+}

@@ -1,0 +1,24 @@
+/** What Hallux asks of AWS. Calls throw `ActionError`. */
+export interface Aws {
+  invokeLambda(invocation: LambdaInvocation, signal: AbortSignal): Promise<LambdaAnswer>;
+  /** A path of the instance metadata service (IMDSv2): `meta-data/placement/region`. Undefined outside AWS. */
+  instanceMetadata(path: string, signal: AbortSignal): Promise<string | undefined>;
+}
+
+export interface LambdaInvocation {
+  readonly functionName: string;
+  /** An alias or a version. */
+  readonly qualifier: string;
+  readonly type: "RequestResponse" | "Event" | "DryRun";
+  /** JSON, at most 6 MB (256 kB for `Event`). */
+  readonly payload: string;
+}
+
+export interface LambdaAnswer {
+  /** 200, 202 (Event) or 204 (DryRun). */
+  readonly statusCode: number;
+  /** Set where the function itself failed: `Handled`, `Unhandled`. */
+  readonly functionError: string | undefined;
+  /** The start of what the function answered, at most 16 KiB. */
+  readonly payload: string;
+}

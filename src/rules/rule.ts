@@ -1,0 +1,54 @@
+import type { Actionner, Context, Output } from "../catalogue/catalogue.ts";
+import type { FalcoEvent } from "../events/event.ts";
+import type { Problem } from "../schema/problem.ts";
+
+/** When an event matches, which actions to run. Everything in it is resolved and checked. */
+export interface Rule {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly conditions: readonly Condition[];
+  /** Whether later rules are tried for the same event. */
+  readonly continue: boolean;
+  readonly dryRun: boolean;
+  readonly actions: readonly Action[];
+  /** In addition to the configuration's `default_notifiers`. */
+  readonly notifiers: readonly string[];
+}
+
+/** One configured step of a rule. */
+export interface Action {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly actionner: Actionner;
+  /** Checked against the actionner's parameters, defaults filled in. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly contexts: readonly Context[];
+  readonly output: { readonly output: Output; readonly parameters: Readonly<Record<string, unknown>> } | undefined;
+  /** Whether the rule's following actions run afterwards. */
+  readonly continue: boolean;
+  /** Whether a failure leaves the rule's following actions running. */
+  readonly ignoreErrors: boolean;
+}
+
+/** Says why an event does not match, or undefined when it does. */
+export type Condition = (event: FalcoEvent) => string | undefined;
+
+export interface Explanation {
+  readonly rule: Rule;
+  /** Why the rule does not apply; empty when it does. */
+  readonly reasons: readonly string[];
+}
+
+export interface RuleSet {
+  /** In the order they are tried. */
+  readonly rules: readonly Rule[];
+  /** The rules that apply, in order. Pure. */
+  match(event: FalcoEvent): readonly Rule[];
+  /** Every rule, with all the reasons why it does not apply. Pure. */
+  explain(event: FalcoEvent): readonly Explanation[];
+}
+
+/** Either a rule set or the Problems that keep it from loading. */
+export type RulesReading =
+  | { readonly rules: RuleSet; readonly problems: readonly [] }
+  | { readonly rules: undefined; readonly problems: readonly Problem[] };

@@ -1,0 +1,43 @@
+import type { ErrorCode } from "../catalogue/errors.ts";
+import type { OutcomeStatus } from "../catalogue/outcome.ts";
+
+/** Why the intake refused a request; a metric label and the `reason` of the answer. */
+export const refusalReasons = [
+  "unauthorized",
+  "method_not_allowed",
+  "not_found",
+  "unsupported_encoding",
+  "bad_encoding",
+  "too_large",
+  "timeout",
+  "not_json",
+  "not_an_object",
+  "invalid_rule",
+  "invalid_priority",
+  "invalid_field",
+  "unavailable",
+] as const;
+
+export type RefusalReason = (typeof refusalReasons)[number];
+
+/** What is counted, where it happens. Labels are bounded: names come from the rules and the catalogue, never from an event. */
+export interface Metrics {
+  eventAccepted(): void;
+  eventDuplicate(): void;
+  eventRefused(reason: RefusalReason): void;
+  /** The event's time was absent or unusable. */
+  eventTimeReplaced(): void;
+  ruleMatched(rule: string): void;
+  /** Events that no rule matched. */
+  eventUnmatched(): void;
+  actionEnded(
+    labels: {
+      readonly rule: string;
+      readonly actionner: string;
+      readonly status: OutcomeStatus;
+      readonly code: ErrorCode | undefined;
+    },
+    seconds: number,
+  ): void;
+  notified(notifier: string, result: "success" | "failure" | "dropped"): void;
+}
