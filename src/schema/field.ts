@@ -115,6 +115,15 @@ export function secret<const O extends { required?: boolean }>(
   return { ...field(summary, { type: "string" }, options, scalarToText), secret: true };
 }
 
+/** A map whose values never print: headers that may hold credentials. */
+export function secretMap<const O extends { required?: boolean }>(
+  summary: string,
+  options?: O,
+): Field<Present<Readonly<Record<string, Secret>>, O>> {
+  const schema = { type: "object", additionalProperties: { type: "string" } } as const;
+  return { ...field(summary, schema, options, toTextMap), secret: true };
+}
+
 function field<T>(
   summary: string,
   schema: FieldSchema,

@@ -18,9 +18,13 @@ export function describeProblem({ file, line, column, message, hint }: Problem):
   return `${place}: error: ${message}${hint === undefined ? "" : ` (${hint})`}`;
 }
 
-/** The known name nearest to what was written, if it is near: `did you mean "dry_run"?` */
+/**
+ * The known name nearest to what was written, if it is near: `did you mean "dry_run"?` A `category:` in front is no reason to
+ * be near: `kubernetes:drain` is not `kubernetes:log`.
+ */
 export function didYouMean(written: string, known: Iterable<string>): string | undefined {
-  const limit = Math.max(1, Math.floor(written.length / 3));
+  const name = written.slice(written.lastIndexOf(":") + 1);
+  const limit = Math.max(1, Math.floor(name.length / 3));
   const [nearest] = [...known]
     .map((name) => ({ name, distance: editDistance(written.toLowerCase(), name.toLowerCase(), limit) }))
     .filter(({ distance }) => distance <= limit)
