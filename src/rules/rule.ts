@@ -39,6 +39,37 @@ export interface Explanation {
   readonly reasons: readonly string[];
 }
 
+/** A rule as a rules file would say it alone: shared actions merged in, defaults filled in. */
+export interface EffectiveRule {
+  readonly rule: string;
+  readonly description: string | undefined;
+  readonly match: Match;
+  readonly continue: boolean;
+  readonly dry_run: boolean;
+  readonly actions: readonly EffectiveAction[];
+  readonly notifiers: readonly string[];
+}
+
+export interface EffectiveAction {
+  readonly action: string;
+  readonly description: string | undefined;
+  readonly actionner: string;
+  readonly continue: boolean;
+  readonly ignore_errors: boolean;
+  readonly additional_contexts: readonly string[];
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly output: { readonly target: string; readonly parameters: Readonly<Record<string, unknown>> } | undefined;
+}
+
+/** What a rule's `match` says. */
+export interface Match {
+  readonly rules?: readonly string[] | undefined;
+  readonly priority?: string | undefined;
+  readonly source?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly output_fields?: readonly string[] | undefined;
+}
+
 export interface RuleSet {
   /** In the order they are tried. */
   readonly rules: readonly Rule[];
@@ -48,7 +79,7 @@ export interface RuleSet {
   explain(event: FalcoEvent): readonly Explanation[];
 }
 
-/** Either a rule set or the Problems that keep it from loading. */
+/** Either a rule set, with what the merge made of the files, or the Problems that keep it from loading. */
 export type RulesReading =
-  | { readonly rules: RuleSet; readonly problems: readonly [] }
+  | { readonly rules: RuleSet; readonly effective: readonly EffectiveRule[]; readonly problems: readonly [] }
   | { readonly rules: undefined; readonly problems: readonly Problem[] };

@@ -1,0 +1,90 @@
+import { readFile } from "node:fs/promises";
+import type { Catalogue } from "../catalogue/catalogue.ts";
+import type { Problem } from "../schema/problem.ts";
+import { fileProblem } from "../schema/yaml.ts";
+import { compileRules } from "./compile.ts";
+import { mergeFiles } from "./merge.ts";
+import { type ParsedFile, parseFile, type RulesFile, unreadableFile } from "./parse.ts";
+import { createRuleSet } from "./rule-set.ts";
+import type { RulesReading } from "./rule.ts";
+
+/** Loads the files, later ones over earlier ones. One Problem anywhere and nothing is loaded. Pure. */
+export function loadRules(files: readonly RulesFile[], catalogue: Catalogue): RulesReading {
+  return load(
+    files.map(({ path }) => path),
+    files.map(parseFile),
+    catalogue,
+  );
+}
+
+/** Reads a file as UTF-8. Rejects with the file system's error, or a TypeError where it is not UTF-8. */
+export type ReadText = (path: string) => Promise<string>;
+
+/** Reads and loads. A file that cannot be read is a Problem like any other; never rejects because of one. */
+export async function readRules(
+  paths: readonly string[],
+  catalogue: Catalogue,
+  readText: ReadText = readUtf8,
+): Promise<RulesReading> {
+  return load(paths, await Promise.all(paths.map((path) => parsePath(path, readText))), catalogue);
+}
+
+function load(paths: readonly string[], files: readonly ParsedFile[], catalogue: Catalogue): RulesReading {
+  const found = [...givenTwice(paths), ...files.flatMap(({ problems }) => problems)];
+  const compiled = compileRules(mergeFiles(files), catalogue, found);
+  if (found.length > 0) {
+    return { rules: undefined, problems: inOrder(unique(found), paths) };
+  }
+  return {
+    rules: createRuleSet(compiled.map(({ rule, effective }) => ({ rule, falcoRules: effective.match.rules ?? [] }))),
+    effective: compiled.map(({ effective }) => effective),
+    problems: [],
+  };
+}
+
+async function parsePath(path: string, readText: ReadText): Promise<ParsedFile> {
+  return readText(path).then(
+    (text) => parseFile({ path, text }),
+    (error: unknown) => unreadableFile([unreadable(path, error)]),
+  );
+}
+
+async function readUtf8(path: string): Promise<string> {
+  return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
+}
+
+/** The Problem of a file that `ReadText` rejected. */
+export function unreadable(path: string, error: unknown): Problem {
+  return fileProblem(path, `the file cannot be read: ${whyUnreadable(error)}`);
+}
+
+const fileFaults: Readonly<Record<string, string>> = {
+  ENOENT: "it does not exist",
+  EACCES: "permission denied",
+  EISDIR: "it is a directory",
+  ERR_ENCODING_INVALID_ENCODED_DATA: "it is not UTF-8 text",
+};
+
+function whyUnreadable(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return fileFaults[code] ?? String(error);
+}
+
+/** Its lists would be appended to themselves. */
+function givenTwice(paths: readonly string[]): readonly Problem[] {
+  const twice = new Set(paths.filter((path, index) => paths.indexOf(path) !== index));
+  return [...twice].map((path) => fileProblem(path, "the file is given twice"));
+}
+
+/** What is wrong in a shared action is found once for each rule that uses it. */
+function unique(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+}
+
+function inOrder(problems: readonly Problem[], paths: readonly string[]): readonly Problem[] {
+  const position = ({ file, line = 0, column = 0 }: Problem) => [paths.indexOf(file), line, column] as const;
+  return [...problems].sort((a, b) => {
+    const [left, right] = [position(a), position(b)];
+    return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
+  });
+}

@@ -1,0 +1,153 @@
+import { didYouMean, type Problem } from "../schema/problem.ts";
+import type { FieldsReader } from "../schema/read.ts";
+import { fileProblem, readYaml } from "../schema/yaml.ts";
+import { readers } from "./grammar.ts";
+import {
+  type ListTree,
+  type MapTree,
+  mapIn,
+  plain,
+  plant,
+  problemIn,
+  prune,
+  type Tree,
+  withEntry,
+  withoutEmpty,
+} from "./tree.ts";
+
+export interface RulesFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A rule or a shared action as one file gives it; what was wrong in it is left out. */
+export interface Block {
+  readonly name: string;
+  readonly tree: MapTree;
+}
+
+export interface ParsedFile {
+  readonly actions: readonly Block[];
+  readonly rules: readonly Block[];
+  /** False where a block could not be read at all. */
+  readonly complete: boolean;
+  readonly problems: readonly Problem[];
+}
+
+/** Reads the blocks of one file and checks everything that can be told without the other files and the catalogue. */
+export function parseFile({ path, text }: RulesFile): ParsedFile {
+  const { document, problems } = readYaml(path, text);
+  if (document === undefined) {
+    return unreadableFile(problems);
+  }
+  const root = plant(document);
+  if (root.kind !== "list") {
+    return unreadableFile([notAList(path, root)]);
+  }
+  return parseBlocks(root.items);
+}
+
+export function unreadableFile(problems: readonly Problem[]): ParsedFile {
+  return { actions: [], rules: [], complete: false, problems };
+}
+
+function notAList(path: string, root: Tree): Problem {
+  const hint = 'write "- rule: …" and "- action: …" blocks, or [] for none';
+  return root.kind === "scalar" && root.value === null
+    ? fileProblem(path, "the file is empty", hint)
+    : problemIn(root, [], { message: "a rules file is a list of rules and actions", hint });
+}
+
+function parseBlocks(items: readonly Tree[]): ParsedFile {
+  const found: Problem[] = [];
+  const blocks = { action: [] as Block[], rule: [] as Block[] };
+  for (const item of items) {
+    const kind = kindOf(item, found);
+    const block = kind && parseBlock(kind, item as MapTree, found);
+    if (kind && block) {
+      blocks[kind].push(block);
+    }
+  }
+  return {
+    actions: firstOfName(blocks.action, { kind: "action", place: "file" }, found),
+    rules: firstOfName(blocks.rule, { kind: "rule", place: "file" }, found),
+    complete: blocks.action.length + blocks.rule.length === items.length,
+    problems: found,
+  };
+}
+
+function kindOf(item: Tree, found: Problem[]): "action" | "rule" | undefined {
+  const keys = item.kind === "map" ? [...item.entries.keys()] : [];
+  const kinds = (["action", "rule"] as const).filter((kind) => keys.includes(kind));
+  if (kinds.length === 1) {
+    return kinds[0];
+  }
+  found.push(
+    kinds.length === 2
+      ? problemIn(item, ["action"], { message: 'a block is either a "rule" or an "action", not both', at: "key" })
+      : problemIn(item, [], { message: 'a block needs a "rule" or an "action", its name', hint: nearKind(keys) }),
+  );
+  return undefined;
+}
+
+function nearKind(keys: readonly string[]): string | undefined {
+  return keys.map((key) => didYouMean(key, ["rule", "action"])).find((hint) => hint !== undefined);
+}
+
+function parseBlock(kind: "action" | "rule", tree: MapTree, found: Problem[]): Block | undefined {
+  const checked = kind === "rule" ? checkRule(tree, found) : checkAction(tree, found);
+  const name = checked.entries.get(kind);
+  return name === undefined ? undefined : { name: String(plain(name)).trim(), tree: checked };
+}
+
+function checkRule(tree: MapTree, found: Problem[]): MapTree {
+  const rule = check(readers.rule, tree, found);
+  const match = mapIn(rule, "match");
+  const actions = rule.entries.get("actions");
+  const withMatch = match ? withEntry(rule, "match", check(readers.match, match, found)) : rule;
+  return actions?.kind === "list" ? withActions(withMatch, actions, found) : withMatch;
+}
+
+function withActions(rule: MapTree, list: ListTree, found: Problem[]): MapTree {
+  const blocks = list.items.flatMap((item) => parseAction(item, found) ?? []);
+  const named = firstOfName(blocks, { kind: "action", place: "rule" }, found);
+  const actions = { ...list, items: named.map(({ tree }) => tree) };
+  return { ...withEntry(rule, "actions", actions), damaged: rule.damaged || named.length < list.items.length };
+}
+
+function parseAction(item: Tree, found: Problem[]): Block | undefined {
+  if (item.kind === "map") {
+    return parseBlock("action", item, found);
+  }
+  found.push(problemIn(item, [], { message: "an action of a rule is a map", hint: 'write "- action: <name>"' }));
+  return undefined;
+}
+
+function checkAction(tree: MapTree, found: Problem[]): MapTree {
+  const action = check(readers.action, tree, found);
+  const output = mapIn(action, "output");
+  return output ? withEntry(action, "output", check(readers.output, output, found)) : action;
+}
+
+function check(reader: FieldsReader, tree: MapTree, found: Problem[]): MapTree {
+  const given = withoutEmpty(tree);
+  const { problems } = reader.read(plain(given));
+  found.push(...problems.map((problem) => problemIn(given, problem.path, problem)));
+  return problems.reduceRight((left, { path }) => prune(left, path), given);
+}
+
+function firstOfName(
+  blocks: readonly Block[],
+  { kind, place }: { readonly kind: "action" | "rule"; readonly place: "file" | "rule" },
+  found: Problem[],
+): readonly Block[] {
+  const names = new Set<string>();
+  return blocks.filter(({ name, tree }) => {
+    if (names.has(name)) {
+      found.push(problemIn(tree, [kind], { message: `${kind} "${name}" is given twice in one ${place}` }));
+      return false;
+    }
+    names.add(name);
+    return true;
+  });
+}
