@@ -3,7 +3,7 @@ import type { FalcoEvent } from "../events/event.ts";
 import type { Target } from "../events/target.ts";
 
 /**
- * The record of events and responses. Every driver passes the same suite (`contract.ts`).
+ * The record of events and responses. Every driver passes the same suite (`test/support/ledger-contract.ts`).
  *
  * The intake accepts, the engine takes work and records; they know each other only through here, so that a backlog lives
  * in the ledger and not in memory, and another replica can take over work.
@@ -16,7 +16,8 @@ export interface Ledger {
   accept(event: FalcoEvent): Promise<Acceptance>;
 
   /**
-   * Accepted events not yet finished, oldest first, each given to one taker. Ends when the signal fires or the ledger closes.
+   * Accepted events not yet finished, oldest first, each given to one taker. Ends when the signal fires or the ledger closes;
+   * a driver that cannot keep work for the next process gives all it has first.
    * An event may be given before it is durable, so that an idempotent action need not wait.
    */
   work(signal: AbortSignal): AsyncIterable<Work>;

@@ -1,0 +1,211 @@
+import type { Logger } from "pino";
+import type { Notification } from "../catalogue/catalogue.ts";
+import type { Outcome } from "../catalogue/outcome.ts";
+import type { FalcoEvent } from "../events/event.ts";
+import { describeTarget } from "../events/target.ts";
+import type { Ledger, Transition, Work } from "../ledger/ledger.ts";
+import type { Action, Rule, RuleSet } from "../rules/rule.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { ActionError } from "../catalogue/errors.ts";
+import { type ExecuteOptions, execute } from "./execute.ts";
+import type { Delivery, Notifications } from "./notifications.ts";
+import { queueKey, type Response, sight, subjectOf } from "./plan.ts";
+import { createQueues } from "./queues.ts";
+
+export interface EngineOptions extends ExecuteOptions {
+  readonly ledger: Ledger;
+  /** Asked once per event: a response keeps the rules it began with. */
+  readonly rules: () => RuleSet;
+  readonly notifications: Notifications;
+  readonly defaultNotifiers: readonly string[];
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly newId: () => string;
+  /** Targets worked on at the same time. */
+  readonly concurrency: number;
+  /** Log every event, not only those that a rule matches. */
+  readonly logEveryEvent: boolean;
+}
+
+export interface Engine {
+  /** Takes no more work, waits for what runs at most so long, then interrupts it. Resolves when nothing runs. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Takes accepted events from the ledger and responds to them, stage by stage. */
+export function startEngine(options: EngineOptions): Engine {
+  const taking = new AbortController();
+  const interruption = new AbortController();
+  const respond = createResponder(options, interruption.signal);
+  const underWay = new Set<Promise<void>>();
+
+  const takeWork = async () => {
+    for await (const work of options.ledger.work(taking.signal)) {
+      const handling = respond(work)
+        .catch((error: unknown) => {
+          options.logger.error(
+            { err: error, uuid: uuidOf(work.event) },
+            "event not handled to the end: internal error",
+          );
+        })
+        .then(() => work.finish());
+      underWay.add(handling);
+      void handling.finally(() => underWay.delete(handling));
+    }
+  };
+  const takingWork = takeWork();
+
+  return {
+    async stop(graceMs) {
+      taking.abort();
+      const interrupt = setTimeout(() => {
+        interruption.abort(new ActionError("interrupted", "Hallux stopped before it ended"));
+        options.notifications.stop();
+      }, graceMs);
+      await takingWork;
+      await Promise.all(underWay);
+      await options.notifications.drained();
+      clearTimeout(interrupt);
+    },
+  };
+}
+
+/** match → plan → guard → execute → record → notify, for one event. */
+function createResponder(options: EngineOptions, signal: AbortSignal): (work: Work) => Promise<void> {
+  const { rules, metrics, newId, clients } = options;
+  const queues = createQueues(options.concurrency);
+
+  return async (work) => {
+    const { event } = work;
+    const log = options.logger.child({ uuid: uuidOf(event) });
+    const matched = rules().match(event);
+    const target = subjectOf(event);
+    countMatches(matched, metrics);
+    if (options.logEveryEvent || matched.length > 0) {
+      log.info(
+        { event: summaryOf(event), target: describeTarget(target), rules: matched.map(({ name }) => name) },
+        matched.length > 0 ? "event matched" : "event matches no rule",
+      );
+    }
+
+    await Promise.all(
+      matched.map((rule) => {
+        // Seen now, before it waits behind others on the same target.
+        const sighting = sight(rule, target, clients.real, signal);
+        return queues.run(queueKey(event, target), async () => {
+          const response: Response = { id: newId(), event, rule, target, sighting: await sighting };
+          await carryOut(response, work, { ...options, logger: log }, signal);
+        });
+      }),
+    );
+  };
+}
+
+function countMatches(matched: readonly Rule[], metrics: Metrics): void {
+  for (const { name } of matched) {
+    metrics.ruleMatched(name);
+  }
+  if (matched.length === 0) {
+    metrics.eventUnmatched();
+  }
+}
+
+/** The actions of one response, in order, each recorded and notified. */
+async function carryOut(response: Response, work: Work, options: EngineOptions, signal: AbortSignal): Promise<void> {
+  const { ledger, clock } = options;
+  const record = (transition: Transition) => ledger.record(transition);
+  const now = () => clock().toISOString();
+  const { id, event, rule, target } = response;
+
+  const actions = rule.actions.map(({ name, actionner }) => ({ name, actionner: actionner.id }));
+  await record({ type: "planned", at: now(), response: id, event: event.id, rule: rule.name, target, actions });
+  for (const [position, action] of rule.actions.entries()) {
+    if (!action.actionner.idempotent) {
+      await record({ type: "started", at: now(), response: id, action: position, attempt: 1 });
+    }
+    const outcome = await execute({ response, action, durable: work.durable, signal }, options);
+    await record({ type: "ended", at: now(), response: id, action: position, outcome });
+    report(response, action, outcome, options);
+    tell(response, position, outcome, options);
+    if (endsResponse(action, outcome)) {
+      break;
+    }
+  }
+  await record({ type: "closed", at: now(), response: id });
+}
+
+function endsResponse(action: Action, outcome: Outcome): boolean {
+  const failed = (outcome.would ?? outcome.status) === "failure";
+  return !action.continue || (failed && !action.ignoreErrors);
+}
+
+/** The metrics and the log line of an ended action. */
+function report(response: Response, action: Action, outcome: Outcome, { metrics, logger }: EngineOptions): void {
+  const { status, would, code, message, durationMs, objects, artifact, undo, target } = outcome;
+  const rule = response.rule.name;
+  const actionner = action.actionner.id;
+  metrics.actionEnded({ rule, actionner, status, code }, durationMs / 1000);
+
+  const level = status === "failure" || status === "refused" ? "warn" : "info";
+  logger[level](
+    {
+      rule,
+      action: action.name,
+      actionner,
+      target: describeTarget(target ?? response.target),
+      status,
+      would,
+      code,
+      message,
+      objects,
+      artifact,
+      undo,
+      duration_ms: durationMs,
+    },
+    "action ended",
+  );
+}
+
+/** Off the path: nothing here is waited for. */
+function tell(response: Response, position: number, outcome: Outcome, options: EngineOptions): void {
+  const { notifications, defaultNotifiers, clock } = options;
+  const action = response.rule.actions[position];
+  const notification: Notification = {
+    event: response.event,
+    response: response.id,
+    rule: { name: response.rule.name, description: response.rule.description },
+    action: { name: action?.name ?? "", actionner: action?.actionner.id ?? "" },
+    outcome,
+    at: clock().toISOString(),
+  };
+  for (const notifier of new Set([...defaultNotifiers, ...response.rule.notifiers])) {
+    notifications.send(notifier, notification, (delivery) =>
+      delivered(notifier, delivery, { response, position }, options),
+    );
+  }
+}
+
+function delivered(
+  notifier: string,
+  delivery: Delivery,
+  { response, position }: { readonly response: Response; readonly position: number },
+  { ledger, metrics, logger, clock }: EngineOptions,
+): void {
+  const error = delivery.status === "failure" ? delivery.error.message : undefined;
+  const problem = delivery.status === "dropped" ? "dropped: its queue is full" : error;
+  metrics.notified(notifier, delivery.status);
+  if (problem !== undefined) {
+    logger.warn({ notifier, rule: response.rule.name, message: problem }, "notification failed");
+  }
+  const at = clock().toISOString();
+  void ledger.record({ type: "notified", at, response: response.id, action: position, notifier, error: problem });
+}
+
+/** What a log line shows of an event, whatever its size. */
+function summaryOf({ rule, priority, source, hostname, time, output }: FalcoEvent): object {
+  return { rule, priority, source, hostname, time, output: output?.slice(0, 1024) };
+}
+
+function uuidOf(event: FalcoEvent): string {
+  return event.uuid ?? event.id;
+}

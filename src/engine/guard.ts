@@ -1,0 +1,53 @@
+import type { Pod } from "../clients/kubernetes/port.ts";
+import type { Target } from "../events/target.ts";
+import type { Action } from "../rules/rule.ts";
+
+export interface GuardInput {
+  readonly action: Action;
+  readonly target: Target;
+  /** The pod as the API server showed it when the response was planned; present for destructive actions on pods. */
+  readonly pod: Pod | undefined;
+}
+
+/** Says why an action must not run, or undefined when it may. */
+export type Guard = (input: GuardInput) => string | undefined;
+
+/** The first objection, if any. */
+export function objection(guards: readonly Guard[], input: GuardInput): string | undefined {
+  for (const guard of guards) {
+    const reason = guard(input);
+    if (reason !== undefined) {
+      return reason;
+    }
+  }
+  return undefined;
+}
+
+/** Destructive actions stay out of these namespaces, and do not delete them. */
+export function protectNamespaces(namespaces: readonly string[]): Guard {
+  const known = new Set(namespaces);
+
+  return ({ action, target }) => {
+    const namespace = namespaceOf(target);
+    return action.actionner.destructive && namespace !== undefined && known.has(namespace)
+      ? `namespace ${namespace} is protected (protected_namespaces)`
+      : undefined;
+  };
+}
+
+/** A mirror pod is the API's picture of a static pod: the kubelet owns it, and deleting the picture changes nothing. */
+export const refuseMirrorPods: Guard = ({ action, pod }) =>
+  action.actionner.destructive && pod?.mirror
+    ? "this is a mirror pod: its node's static manifest owns it, the API server cannot change it"
+    : undefined;
+
+function namespaceOf(target: Target): string | undefined {
+  switch (target.kind) {
+    case "pod":
+      return target.namespace;
+    case "resource":
+      return target.resource === "namespaces" ? target.name : target.namespace;
+    case "none":
+      return undefined;
+  }
+}
