@@ -36,7 +36,7 @@ export interface Actionner<P extends Fields = Fields, K extends TargetKind = Tar
   readonly target: K;
   readonly params: P;
   /** Rules between parameters: what is wrong, or undefined. */
-  readonly check?: (params: ValuesOf<P>) => string | undefined;
+  check?(params: ValuesOf<P>): string | undefined;
   /** It can interrupt a workload or run anything: guarded in protected namespaces. */
   readonly destructive: boolean;
   /** Running it twice leaves the same state as once: it is run again after a crash. */
@@ -47,7 +47,7 @@ export interface Actionner<P extends Fields = Fields, K extends TargetKind = Tar
   /** How to take it back, for the reference page. */
   readonly undo: string;
   /** Seconds it may take, where the configuration's `action_timeout_seconds` is not enough. */
-  readonly timeoutSeconds?: (params: ValuesOf<P>) => number;
+  timeoutSeconds?(params: ValuesOf<P>): number;
   readonly examples: readonly Example[];
   run(call: Call<P, K>): Promise<Result>;
 }

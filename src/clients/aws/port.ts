@@ -10,7 +10,7 @@ export interface LambdaInvocation {
   /** An alias or a version. */
   readonly qualifier: string;
   readonly type: "RequestResponse" | "Event" | "DryRun";
-  /** JSON, at most 6 MB (256 kB for `Event`). */
+  /** JSON, at most 6 MiB (1 MiB for `Event`). */
   readonly payload: string;
 }
 

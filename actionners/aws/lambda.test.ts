@@ -1,0 +1,139 @@
+import { describe, expect, it } from "vitest";
+import { eventOf } from "../../test/support/events.ts";
+import { httpPeer } from "../../test/support/http-peer.ts";
+import type { Call } from "../../src/catalogue/catalogue.ts";
+import { createAws } from "../../src/clients/aws/adapter.ts";
+import type { Aws, LambdaAnswer, LambdaInvocation } from "../../src/clients/aws/port.ts";
+import type { FalcoEvent } from "../../src/events/event.ts";
+import { parseJson } from "../../src/events/json.ts";
+import { compileFields } from "../../src/schema/read.ts";
+import { Secret } from "../../src/schema/secret.ts";
+import { lambda } from "./lambda.ts";
+
+const answered: LambdaAnswer = { statusCode: 200, functionError: undefined, payload: '{"isolated":true}' };
+
+/** AWS, behind our port: answers what the test says and keeps what it was asked. */
+function awsAnswering(answer: LambdaAnswer) {
+  const invocations: LambdaInvocation[] = [];
+  const aws: Aws = {
+    async invokeLambda(invocation) {
+      invocations.push(invocation);
+      return answer;
+    },
+    instanceMetadata: async () => undefined,
+  };
+  return { aws, invocations };
+}
+
+interface Traits {
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  readonly event?: FalcoEvent;
+  readonly facts?: Readonly<Record<string, string>>;
+}
+
+function run(aws: Aws, { parameters, event = eventOf({ pod: "shop/cart-1" }), facts = {} }: Traits = {}) {
+  const { values } = compileFields(lambda.params).read({ aws_lambda_name: "isolate", ...parameters });
+  if (values === undefined) {
+    throw new Error("the parameters are wrong");
+  }
+  return lambda.run({
+    event,
+    target: { kind: "none" },
+    params: values,
+    facts,
+    clients: { aws } as Call["clients"],
+    store: undefined,
+    rule: "a rule",
+    dryRun: false,
+    signal: new AbortController().signal,
+  });
+}
+
+describe("aws:lambda", () => {
+  it("calls the latest version and waits for its answer, unless told otherwise", async () => {
+    const { aws, invocations } = awsAnswering(answered);
+
+    const outcome = await run(aws);
+
+    expect(invocations).toMatchObject([{ functionName: "isolate", qualifier: "$LATEST", type: "RequestResponse" }]);
+    expect(outcome).toEqual({
+      status: "success",
+      summary: "function isolate invoked",
+      objects: { function: "isolate", version: "$LATEST" },
+      text: '{"isolated":true}',
+    });
+  });
+
+  it("sends the event as it came, with the facts as its context", async () => {
+    const sent =
+      '{"rule":"R","time":"t","output_fields":{"evt.time":1763689041886038257},"unknown":1.50,"context":"forged"}';
+    const event = { ...eventOf(), sent: parseJson(sent) as FalcoEvent["sent"] };
+    const { aws, invocations } = awsAnswering(answered);
+
+    await run(aws, { event, facts: { "aws.region": "eu-west-1" } });
+
+    expect(invocations[0]?.payload).toBe(
+      '{"rule":"R","time":"t","output_fields":{"evt.time":1763689041886038257},"unknown":1.50,"context":{"aws.region":"eu-west-1"}}',
+    );
+  });
+
+  it("says that the event was queued", async () => {
+    const { aws, invocations } = awsAnswering({ statusCode: 202, functionError: undefined, payload: "" });
+
+    const outcome = await run(aws, {
+      parameters: { aws_lambda_invocation_type: "Event", aws_lambda_alias_or_version: "live" },
+    });
+
+    expect(invocations).toMatchObject([{ type: "Event", qualifier: "live" }]);
+    expect(outcome).toMatchObject({ status: "success", summary: "event queued for function isolate" });
+    expect(outcome).not.toHaveProperty("text");
+  });
+
+  it("says that the function could be invoked", async () => {
+    const { aws } = awsAnswering({ statusCode: 204, functionError: undefined, payload: "" });
+
+    const outcome = await run(aws, { parameters: { aws_lambda_invocation_type: "DryRun" } });
+
+    expect(outcome).toMatchObject({ status: "success", summary: "function isolate can be invoked" });
+  });
+
+  it("fails where the function fails, with the start of what it said", async () => {
+    const { aws } = awsAnswering({ statusCode: 200, functionError: "Unhandled", payload: "x".repeat(9_000) });
+
+    const outcome = run(aws);
+
+    await expect(outcome).rejects.toMatchObject({
+      code: "internal",
+      message: `function isolate failed (Unhandled): ${"x".repeat(500)}…`,
+    });
+  });
+
+  it.each([
+    ["Event", 1024 * 1024],
+    ["RequestResponse", 6 * 1024 * 1024],
+  ])("sends nothing where the event is larger than Lambda takes (%s)", async (type, limit) => {
+    const { aws, invocations } = awsAnswering(answered);
+    const event = eventOf({ fields: { "proc.cmdline": "é".repeat(limit / 2) } });
+
+    const outcome = run(aws, { event, parameters: { aws_lambda_invocation_type: type } });
+
+    await expect(outcome).rejects.toMatchObject({ code: "invalid" });
+    expect(invocations).toEqual([]);
+  });
+
+  it("reaches a function by the real SDK", async () => {
+    await using endpoint = await httpPeer((request, response) => response.end(request.body));
+    const aws = createAws({
+      region: "eu-west-1",
+      accessKey: "AKIDEXAMPLE",
+      secretKey: new Secret("secret"),
+      endpoints: { lambda: endpoint.url },
+    });
+    const event = eventOf({ fields: { "evt.time": parseJson("1763689041886038257") } });
+
+    const outcome = await run(aws, { event });
+
+    expect(endpoint.requests[0]?.url).toBe("/2015-03-31/functions/isolate/invocations?Qualifier=%24LATEST");
+    expect(outcome).toHaveProperty("text", expect.stringContaining('"evt.time":1763689041886038257'));
+  });
+});

@@ -1,0 +1,43 @@
+import type { ErrorCode } from "./errors.ts";
+
+const codes: Readonly<Record<number, ErrorCode>> = {
+  401: "forbidden",
+  403: "forbidden",
+  404: "not_found",
+  407: "forbidden",
+  408: "unavailable",
+  409: "conflict",
+  410: "not_found",
+  412: "conflict",
+  425: "unavailable",
+  429: "throttled",
+};
+
+/** What an HTTP status that is not 2xx means for an action: one table for every service that Hallux calls. */
+export function codeOfStatus(status: number): ErrorCode {
+  return codes[status] ?? (status >= 500 ? "unavailable" : "invalid");
+}
+
+/** Milliseconds that a `Retry-After` header asks for: seconds or an HTTP date. Undefined where it says nothing usable. */
+export function retryAfterMs(header: string | null | undefined, now: number = Date.now()): number | undefined {
+  const value = header?.trim() ?? "";
+  if (/^\d{1,9}(\.\d{1,9})?$/.test(value)) {
+    return Math.ceil(Number(value) * 1000);
+  }
+  const date = /[a-z]/i.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+/** The first bytes of a body as text; the rest is not read, and the connection is given up. */
+export async function startOfBody(response: Response, maxBytes: number): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part);
+    size += part.byteLength;
+    if (size >= maxBytes) {
+      break;
+    }
+  }
+  return new TextDecoder().decode(Buffer.concat(parts).subarray(0, maxBytes), { stream: true });
+}

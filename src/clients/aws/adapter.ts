@@ -1,0 +1,69 @@
+import { abortedError, untilAborted } from "../../catalogue/abort.ts";
+import { ActionError } from "../../catalogue/errors.ts";
+import { lambdaError } from "./errors.ts";
+import { createInstanceMetadata, type InstanceMetadata } from "./metadata.ts";
+import type { Aws, LambdaInvocation } from "./port.ts";
+import type { Lambda, LambdaOutput } from "./sdk.ts";
+import type { AwsSettings } from "./settings.ts";
+
+const maxAnswerBytes = 16 * 1024;
+
+/** The SDK is loaded, and the clients are made, by the first call. */
+export function createAws(settings: AwsSettings): Aws {
+  const instanceMetadata: InstanceMetadata = settings.metadataDisabled
+    ? async () => undefined
+    : createInstanceMetadata({ endpoint: settings.endpoints?.metadata });
+  let lambda: Promise<Lambda> | undefined;
+
+  function lambdaClient(): Promise<Lambda> {
+    lambda ??= openLambda(settings, instanceMetadata).catch((error: unknown) => {
+      lambda = undefined;
+      throw error;
+    });
+    return lambda;
+  }
+
+  async function invoke(invocation: LambdaInvocation, signal: AbortSignal): Promise<LambdaOutput> {
+    const client = await lambdaClient();
+    return client.invoke(invocation, signal);
+  }
+
+  return {
+    instanceMetadata,
+    async invokeLambda(invocation, signal) {
+      const what = `the call of function ${invocation.functionName}`;
+      const output = await untilAborted(invoke(invocation, signal), signal, what).catch((error: unknown) => {
+        throw signal.aborted ? abortedError(signal, what) : lambdaError(error, invocation.functionName);
+      });
+      return { ...output, payload: startOf(output.payload) };
+    },
+  };
+}
+
+/** The same port, for a dry run: Lambda checks the permission and the function, and does not run it. */
+export function dryRunAws(aws: Aws): Aws {
+  return {
+    instanceMetadata: aws.instanceMetadata,
+    invokeLambda: (invocation, signal) => aws.invokeLambda({ ...invocation, type: "DryRun" }, signal),
+  };
+}
+
+/** Where the SDK finds no region, the instance's own. */
+async function openLambda(settings: AwsSettings, instanceMetadata: InstanceMetadata): Promise<Lambda> {
+  const { createLambda } = await import("./sdk.ts");
+  const lambda = createLambda(settings, settings.region);
+  try {
+    await lambda.region();
+    return lambda;
+  } catch (cause) {
+    const region = await instanceMetadata("meta-data/placement/region", new AbortController().signal);
+    if (region === undefined) {
+      throw new ActionError("invalid", "no AWS region: set aws.region, or AWS_REGION in the environment", { cause });
+    }
+    return createLambda(settings, region);
+  }
+}
+
+function startOf(payload: Uint8Array): string {
+  return new TextDecoder().decode(payload.subarray(0, maxAnswerBytes), { stream: true });
+}
