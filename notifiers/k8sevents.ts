@@ -1,0 +1,152 @@
+import { defineNotifier, type Notification } from "../src/catalogue/catalogue.ts";
+import { ActionError } from "../src/catalogue/errors.ts";
+import type { OutcomeStatus } from "../src/catalogue/outcome.ts";
+import type { Kubernetes, KubernetesEvent } from "../src/clients/kubernetes/port.ts";
+import { type PodTarget, podOf, type ResourceTarget, type Target } from "../src/events/target.ts";
+
+/** What an event is about, and the namespace it must stand in. */
+type Place = Pick<KubernetesEvent, "namespace" | "about">;
+
+const maxMessageBytes = 1024;
+const maxPartBytes = 400;
+
+/** Where events stand that are about no object of a namespace. */
+const commonNamespace = "default";
+
+export const k8sevents = defineNotifier({
+  id: "k8sevents",
+  summary: "Record each outcome as a Kubernetes event of its target, as kubectl describe shows it",
+  description:
+    "An action without a target is recorded with the pod that the Falco event names, and where it names none, with the namespace `default`.",
+  uses: ["kubernetes"],
+  rbac: [
+    { apiGroups: [""], resources: ["events"], verbs: ["create"] },
+    { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
+  ],
+  settings: {},
+
+  async notify({ notification, clients, signal }) {
+    const { outcome, action } = notification;
+    const place = await placeOf(subjectOf(notification), clients.kubernetes, signal);
+
+    await clients.kubernetes.createEvent(
+      {
+        ...place,
+        type: warnings.has(outcome.status) ? "Warning" : "Normal",
+        reason: `Hallux${camelCase(action.actionner.replace(/^.*:/, ""))}${endings[outcome.status]}`,
+        action: camelCase(action.actionner),
+        message: messageOf(notification),
+      },
+      signal,
+    );
+  },
+});
+
+const endings: Readonly<Record<OutcomeStatus, string>> = {
+  success: "Succeeded",
+  ignored: "Ignored",
+  failure: "Failed",
+  refused: "Refused",
+  dry_run: "DryRun",
+  expired: "Expired",
+};
+
+const warnings: ReadonlySet<OutcomeStatus> = new Set(["failure", "refused", "expired"]);
+
+function subjectOf({ outcome, event }: Notification): Target {
+  if (outcome.target !== undefined && outcome.target.kind !== "none") {
+    return outcome.target;
+  }
+  const pod = podOf(event);
+  return pod.kind === "missing" ? { kind: "none" } : pod;
+}
+
+function placeOf(subject: Target, kubernetes: Kubernetes, signal: AbortSignal): Promise<Place> | Place {
+  switch (subject.kind) {
+    case "pod":
+      return podPlace(subject, kubernetes, signal);
+    case "resource":
+      return resourcePlace(subject);
+    case "none":
+      return { namespace: commonNamespace, about: { apiVersion: "v1", kind: "Namespace", name: commonNamespace } };
+  }
+}
+
+/** kubectl describe finds the events of a pod by its UID. */
+async function podPlace(target: PodTarget, kubernetes: Kubernetes, signal: AbortSignal): Promise<Place> {
+  const { namespace, name } = target;
+  const uid = target.uid ?? (await uidOf(target, kubernetes, signal));
+  const about = { apiVersion: "v1", kind: "Pod", namespace, name };
+  return { namespace, about: uid === undefined ? about : { ...about, uid } };
+}
+
+/** Undefined where the pod is gone or may not be read: its event is worth having all the same. */
+async function uidOf(target: PodTarget, kubernetes: Kubernetes, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await kubernetes.getPod(target, signal)).uid;
+  } catch (error) {
+    if (error instanceof ActionError && !signal.aborted) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+const kinds: Readonly<Record<string, { readonly apiVersion: string; readonly kind: string }>> = {
+  clusterroles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole" },
+  configmaps: { apiVersion: "v1", kind: "ConfigMap" },
+  daemonsets: { apiVersion: "apps/v1", kind: "DaemonSet" },
+  deployments: { apiVersion: "apps/v1", kind: "Deployment" },
+  namespaces: { apiVersion: "v1", kind: "Namespace" },
+  pods: { apiVersion: "v1", kind: "Pod" },
+  replicasets: { apiVersion: "apps/v1", kind: "ReplicaSet" },
+  roles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role" },
+  secrets: { apiVersion: "v1", kind: "Secret" },
+  serviceaccounts: { apiVersion: "v1", kind: "ServiceAccount" },
+  services: { apiVersion: "v1", kind: "Service" },
+  statefulsets: { apiVersion: "apps/v1", kind: "StatefulSet" },
+};
+
+function resourcePlace({ resource, namespace, name }: ResourceTarget): Place {
+  const { apiVersion, kind } = kinds[resource] ?? { apiVersion: "v1", kind: camelCase(resource) };
+  return namespace === undefined
+    ? { namespace: commonNamespace, about: { apiVersion, kind, name } }
+    : { namespace, about: { apiVersion, kind, namespace, name } };
+}
+
+function messageOf({ event, rule, action, outcome }: Notification): string {
+  const parts = [
+    `rule "${rule.name}", action "${action.name}" (${action.actionner})`,
+    `${endingOf(outcome)}: ${outcome.message}`,
+    outcome.undo === undefined ? "" : `undo: ${outcome.undo}`,
+    outcome.artifact === undefined ? "" : `stored: ${outcome.artifact.location}`,
+    `because of: ${event.rule}`,
+  ];
+  const message = parts
+    .filter((part) => part !== "")
+    .map((part) => clip(plain(part), maxPartBytes))
+    .join("; ");
+  return clip(message, maxMessageBytes);
+}
+
+function endingOf({ status, would }: Notification["outcome"]): string {
+  return status === "dry_run" ? `dry run, would be ${would}` : status;
+}
+
+/** On one line and without what a terminal obeys or that turns text around. */
+function plain(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").toWellFormed();
+}
+
+function clip(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  const ellipsis = "…";
+  return bytes.length <= maxBytes
+    ? text
+    : new TextDecoder().decode(bytes.subarray(0, maxBytes - Buffer.byteLength(ellipsis)), { stream: true }) + ellipsis;
+}
+
+/** `kubernetes:network-policy` → `KubernetesNetworkPolicy` */
+function camelCase(id: string): string {
+  return id.replaceAll(/(?:^|[^a-zA-Z0-9]+)([a-zA-Z0-9]?)/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,201 @@
+import type { ServerResponse } from "node:http";
+import { describe, expect, it } from "vitest";
+import type { Notification } from "../src/catalogue/catalogue.ts";
+import { ActionError } from "../src/catalogue/errors.ts";
+import type { Clients } from "../src/clients/clients.ts";
+import { parseJson } from "../src/events/json.ts";
+import { compileFields } from "../src/schema/read.ts";
+import { eventOf } from "../test/support/events.ts";
+import { hang, httpPeer, type SeenRequest } from "../test/support/http-peer.ts";
+import { notificationOf } from "../test/support/notifications.ts";
+import { webhook } from "./webhook.ts";
+
+interface Traits {
+  readonly notification?: Notification;
+  readonly signal?: AbortSignal;
+}
+
+async function notify(settings: Readonly<Record<string, unknown>>, traits: Traits = {}): Promise<void> {
+  const { values, problems } = compileFields(webhook.settings).read(settings);
+  if (values === undefined) {
+    throw new Error(problems.map(({ message }) => message).join());
+  }
+  await webhook.notify({
+    notification: traits.notification ?? notificationOf(),
+    settings: values,
+    clients: {} as Clients,
+    signal: traits.signal ?? new AbortController().signal,
+  });
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<ActionError> {
+  const error = await promise.catch((thrown: unknown) => thrown);
+  if (!(error instanceof ActionError)) {
+    throw new Error(`not an ActionError: ${String(error)}`);
+  }
+  return error;
+}
+
+function answering(status: number, body = "", headers: Record<string, string> = {}) {
+  return (_request: SeenRequest, response: ServerResponse) => {
+    response.writeHead(status, headers).end(body);
+  };
+}
+
+describe("webhook", () => {
+  it("posts the event as it was sent, what was done and how it ended", async () => {
+    await using peer = await httpPeer(answering(204));
+    const event = eventOf({ fields: { "evt.time": parseJson("1763689041886038257") } });
+    const notification = notificationOf({ event });
+
+    await notify({ url: `${peer.url}/hook?token=t` }, { notification });
+
+    const [request] = peer.requests;
+    expect(request).toMatchObject({
+      method: "POST",
+      url: "/hook?token=t",
+      headers: { "content-type": "application/json", "user-agent": "hallux" },
+    });
+    expect(request?.body).toContain('"evt.time":1763689041886038257');
+    expect(JSON.parse(request?.body ?? "")).toMatchObject({
+      event: { rule: event.rule, uuid: event.uuid },
+      rule: { name: notification.rule.name },
+      action: { name: notification.action.name, actionner: "kubernetes:label" },
+      response: notification.response,
+      outcome: { status: "success", message: "pod labelled" },
+      at: notification.at,
+    });
+  });
+
+  it("sends what the settings say", async () => {
+    await using peer = await httpPeer(answering(200));
+
+    await notify({
+      url: peer.url,
+      http_method: "PUT",
+      user_agent: "falco-talon",
+      content_type: "application/vnd.x+json",
+      custom_headers: { Authorization: "Bearer t", "X-Team": "blue" },
+    });
+
+    expect(peer.requests[0]).toMatchObject({
+      method: "PUT",
+      headers: {
+        "content-type": "application/vnd.x+json",
+        "user-agent": "falco-talon",
+        authorization: "Bearer t",
+        "x-team": "blue",
+      },
+    });
+  });
+
+  it("sends the user and password of the URL as basic authentication", async () => {
+    await using peer = await httpPeer(answering(200));
+
+    await notify({ url: peer.url.replace("http://", "http://me:p%40ss@") });
+
+    expect(peer.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from("me:p@ss").toString("base64")}`);
+  });
+
+  it("carries hostile text as data", async () => {
+    await using peer = await httpPeer(answering(200));
+    const cmdline = '"},\r\nX-Evil: 1\r\n\r\n\u0000\u001b[2J\u202e`$(id)`';
+
+    await notify(
+      { url: peer.url },
+      { notification: notificationOf({ event: eventOf({ fields: { "proc.cmdline": cmdline } }) }) },
+    );
+
+    const body = JSON.parse(peer.requests[0]?.body ?? "");
+    expect(body.event.output_fields["proc.cmdline"]).toBe(cmdline);
+    expect(peer.requests[0]?.headers).not.toHaveProperty("x-evil");
+  });
+
+  it.each([
+    [400, "invalid"],
+    [401, "forbidden"],
+    [404, "not_found"],
+    [500, "unavailable"],
+  ])("fails where the answer is %i", async (status, code) => {
+    await using peer = await httpPeer(answering(status, "the\nreason"));
+
+    const error = await failureOf(notify({ url: `${peer.url}/secret-path` }));
+
+    expect(error.code).toBe(code);
+    expect(error.message).toBe(`${peer.url} answered ${status}: the reason`);
+  });
+
+  it("says how long to wait where it is throttled", async () => {
+    await using peer = await httpPeer(answering(429, "", { "retry-after": "7" }));
+
+    const error = await failureOf(notify({ url: peer.url }));
+
+    expect(error).toMatchObject({ code: "throttled", retryAfterMs: 7000, message: `${peer.url} answered 429` });
+  });
+
+  it("does not follow a redirect", async () => {
+    await using elsewhere = await httpPeer(answering(200));
+    await using peer = await httpPeer(answering(307, "", { location: elsewhere.url }));
+
+    const error = await failureOf(notify({ url: peer.url }));
+
+    expect(error.message).toBe(`${peer.url} answered 307: redirects are not followed, give the final URL`);
+    expect(elsewhere.requests).toEqual([]);
+  });
+
+  it("never repeats a secret that the other side repeats", async () => {
+    await using peer = await httpPeer((request, response) =>
+      response
+        .writeHead(400)
+        .end(`got ${request.headers.authorization} at http://${request.headers.host}${request.url}`),
+    );
+
+    const error = await failureOf(
+      notify({ url: `${peer.url}/hook/s3cr3t`, custom_headers: { authorization: "Bearer t0k3n" } }),
+    );
+
+    expect(error.message).toBe(`${peer.url} answered 400: got [secret] at [secret]`);
+  });
+
+  it("names a header that HTTP does not allow, and not its value", async () => {
+    const error = await failureOf(
+      notify({ url: "http://127.0.0.1:9", custom_headers: { "X-Broken": "s3cr3t\r\nX-Evil: 1" } }),
+    );
+
+    expect(error).toMatchObject({ code: "invalid", message: 'HTTP does not allow the webhook\'s header "x-broken"' });
+    expect(error.cause).toBeUndefined();
+  });
+
+  it("reads only the start of an endless answer", async () => {
+    await using peer = await httpPeer((_request, response) => {
+      response.writeHead(503);
+      response.on("drain", () => response.write("x".repeat(65_536)));
+      response.write("x".repeat(65_536));
+    });
+
+    const error = await failureOf(notify({ url: peer.url }));
+
+    expect(error.message).toBe(`${peer.url} answered 503: ${"x".repeat(200)}`);
+  });
+
+  it("ends where the other side hangs", async () => {
+    await using peer = await httpPeer(hang);
+
+    const error = await failureOf(notify({ url: peer.url }, { signal: AbortSignal.timeout(100) }));
+
+    expect(error.code).toBe("timeout");
+  });
+
+  it("is unavailable where nobody listens", async () => {
+    const gone = await httpPeer(hang);
+    await gone[Symbol.asyncDispose]();
+
+    const error = await failureOf(notify({ url: gone.url }));
+
+    expect(error).toMatchObject({ code: "unavailable", message: `${gone.url} does not answer: ECONNREFUSED` });
+  });
+
+  it.each(["", "example.org/hook", "ftp://example.org", "http://"])("does not load the URL %j", async (url) => {
+    await expect(notify({ url })).rejects.toThrow('"url" must be');
+  });
+});
