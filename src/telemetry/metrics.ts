@@ -10,6 +10,8 @@ export const refusalReasons = [
   "bad_encoding",
   "too_large",
   "timeout",
+  "not_http",
+  "aborted",
   "not_json",
   "not_an_object",
   "invalid_rule",

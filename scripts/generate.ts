@@ -1,0 +1,42 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { actionners } from "../actionners/index.ts";
+import { contexts } from "../contexts/index.ts";
+import { notifiers } from "../notifiers/index.ts";
+import { outputs } from "../outputs/index.ts";
+import { createCatalogue } from "../src/catalogue/catalogue.ts";
+import { createProgram, type ProgramDeps } from "../src/cli/program.ts";
+import { referencePages } from "./pages.ts";
+
+/** Writes docs/generated afresh: a page that is no longer generated goes. */
+const folder = new URL("../docs/generated/", import.meta.url);
+const catalogue = createCatalogue({ actionners, contexts, outputs, notifiers });
+const pages = referencePages(catalogue, createProgram(neverRun()));
+
+mkdirSync(folder, { recursive: true });
+for (const name of readdirSync(folder).filter((existing) => !pages.has(existing))) {
+  rmSync(new URL(name, folder));
+}
+for (const [name, content] of pages) {
+  writeFileSync(new URL(name, folder), content);
+}
+console.log(`docs/generated: ${pages.size} files`);
+
+/** The commands are only described here. */
+function neverRun(): ProgramDeps {
+  const nothing = () => undefined;
+  return {
+    version: "",
+    nodeVersion: "",
+    catalogue,
+    env: {},
+    readFile: () => "",
+    readStdin: async () => "",
+    destination: { write: nothing },
+    kubeconfigSource: () => ({ from: "cluster" }),
+    onStopRequest: nothing,
+    write: nothing,
+    writeError: nothing,
+    setExitCode: nothing,
+    now: () => "",
+  };
+}

@@ -1,0 +1,137 @@
+import { type Command, Help } from "commander";
+import type { Catalogue } from "../src/catalogue/catalogue.ts";
+import { describeEntries, describeFields, type EntryKind } from "../src/catalogue/describe.ts";
+import { code, defaultText, markdownEntry, markdownTable, sentenceOf, traitText } from "../src/catalogue/render.ts";
+import { variableOf } from "../src/config/given.ts";
+import { type Section, sectionsOf, withoutEffect } from "../src/config/schema.ts";
+import { rulesSchema } from "../src/rules/schema.ts";
+import { metricDefinitions } from "../src/telemetry/otel-metrics.ts";
+
+/** The reference, file by file: everything in it is declared in the code. */
+export function referencePages(catalogue: Catalogue, program: Command): ReadonlyMap<string, string> {
+  return new Map([
+    ["actionners.md", entriesPage("actionners", catalogue)],
+    ["contexts.md", entriesPage("contexts", catalogue)],
+    ["outputs.md", entriesPage("outputs", catalogue)],
+    ["notifiers.md", entriesPage("notifiers", catalogue)],
+    ["configuration.md", configurationPage(catalogue)],
+    ["cli.md", commandLinePage(program)],
+    ["metrics.md", metricsPage()],
+    ["rules.schema.json", `${JSON.stringify(rulesSchema(catalogue), undefined, 2)}\n`],
+  ]);
+}
+
+interface EntriesPage {
+  readonly title: string;
+  readonly introduction: string;
+  /** Traits in the table at the top. */
+  readonly traits: readonly string[];
+}
+
+const entriesPages: Readonly<Record<EntryKind, EntriesPage>> = {
+  actionners: {
+    title: "Actionners",
+    introduction:
+      "What an action of a rule can do. `continues` says whether the rule's next actions run afterwards, unless `continue` says " +
+      "otherwise; what is `idempotent` is run again after a crash; what is `destructive` stays out of protected namespaces.",
+    traits: ["continues", "idempotent", "destructive", "output"],
+  },
+  contexts: {
+    title: "Contexts",
+    introduction:
+      "Facts that an action can have fetched beforehand, by `additional_contexts`. Where tokens are taken, each element is " +
+      `one: \`node.hostname\` is \`\${NODE_HOSTNAME}\`.`,
+    traits: ["elements"],
+  },
+  outputs: {
+    title: "Outputs",
+    introduction: "Where an action stores what it collects, by `output: { target, parameters }`.",
+    traits: [],
+  },
+  notifiers: {
+    title: "Notifiers",
+    introduction:
+      "Whom outcomes are told to: `default_notifiers` in the configuration are those of every rule, `notifiers` in a rule are more. " +
+      "Settings stand in the configuration under `notifiers.<name>`.",
+    traits: [],
+  },
+};
+
+function entriesPage(kind: EntryKind, catalogue: Catalogue): string {
+  const { title, introduction, traits } = entriesPages[kind];
+  const entries = describeEntries(kind, catalogue);
+  const overview = markdownTable(
+    ["Name", "What it does", ...traits],
+    entries.map((entry) => [code(entry.id), entry.summary, ...traits.map((name) => traitText(entry.traits[name]))]),
+  );
+  return page(title, introduction, [overview, ...entries.map(markdownEntry)]);
+}
+
+function configurationPage(catalogue: Catalogue): string {
+  const introduction = [
+    "`hallux server -c config.yaml`. Every setting is also an environment variable, which wins over the file: upper case, `.` as `_`;",
+    "lists are separated by commas or blanks, maps are `name=value,name=value`. An empty setting counts as absent, but for `auth`.",
+    "A secret can stay in a file of its own: instead of `bearer_token`, `bearer_token_file` (`AUTH_BEARER_TOKEN_FILE`) names it.",
+    "`hallux config print` shows what is in effect and why.",
+  ].join("\n");
+  return page("Configuration", introduction, sectionsOf(catalogue).map(configurationSection));
+}
+
+function configurationSection({ path, summary, fields }: Section): string {
+  const name = path.join(".");
+  const rows = describeFields(fields).map((field) => {
+    const dotted = [...path, field.name].join(".");
+    const fallback = defaultText(field);
+    const note = withoutEffect[dotted];
+    return [
+      code(dotted),
+      code(variableOf(path, field.name)),
+      field.type,
+      field.required ? "required" : fallback === undefined ? "" : code(fallback),
+      note === undefined ? sentenceOf(field) : `${sentenceOf(field)}. No effect: ${note}`,
+    ];
+  });
+  const note = withoutEffect[name];
+  return [
+    `## ${name === "" ? "General" : name}\n`,
+    summary === "" ? "" : `${summary}.${note === undefined ? "" : ` No effect: ${note}.`}\n`,
+    rows.length === 0 ? "No settings.\n" : markdownTable(["Setting", "Variable", "Type", "Default", "Meaning"], rows),
+  ]
+    .filter((part) => part !== "")
+    .join("\n");
+}
+
+function metricsPage(): string {
+  const rows = Object.values(metricDefinitions).map(({ name, type, labels, help }) => [
+    code(name),
+    type,
+    labels.map(code).join(", "),
+    help,
+  ]);
+  return page(
+    "Metrics",
+    "On `GET /metrics`, in the Prometheus text format. Labels never hold what came with an event.",
+    [markdownTable(["Metric", "Type", "Labels", "Meaning"], rows)],
+  );
+}
+
+function commandLinePage(program: Command): string {
+  const help = new Help();
+  help.helpWidth = 100;
+  const blocks = leavesOf(program).map(
+    ({ path, command }) => `## ${path}\n\n\`\`\`text\n${help.formatHelp(command, help).trimEnd()}\n\`\`\`\n`,
+  );
+  return page("Command line", "In a clone, `npm run hallux -- <arguments>`.", blocks);
+}
+
+function leavesOf(command: Command, above = ""): readonly { readonly path: string; readonly command: Command }[] {
+  const path = `${above} ${command.name()}`.trimStart();
+  return command.commands.length === 0
+    ? [{ path, command }]
+    : command.commands.flatMap((below) => leavesOf(below, path));
+}
+
+function page(title: string, introduction: string, blocks: readonly string[]): string {
+  const heading = `# ${title}\n\n<!-- Generated by \`npm run generate\` from the code: do not edit. -->\n`;
+  return [heading, `${introduction}\n`, ...blocks].join("\n");
+}

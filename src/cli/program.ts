@@ -1,0 +1,45 @@
+import { Command } from "commander";
+import { loadConfig } from "../config/load.ts";
+import { entriesCommand } from "./catalogue.ts";
+import { configCommand } from "./config.ts";
+import { type RulesFiles, rulesCommand } from "./rules.ts";
+import { schemaCommand } from "./schema.ts";
+import { type ServerDeps, serverCommand } from "./server.ts";
+import { versionCommand } from "./version.ts";
+
+/** The process, as the commands see it. */
+export interface ProgramDeps extends ServerDeps {
+  /** `v26.10.0`. */
+  readonly nodeVersion: string;
+  /** To standard output. */
+  readonly write: (text: string) => void;
+  readonly readStdin: () => Promise<string>;
+  /** RFC 3339. */
+  readonly now: () => string;
+}
+
+/** `hallux`, with all its commands. */
+export function createProgram(deps: ProgramDeps): Command {
+  return new Command("hallux")
+    .description("Response engine for Falco: matches events against YAML rules and acts on them")
+    .addCommand(serverCommand(deps))
+    .addCommand(
+      rulesCommand({
+        ...deps,
+        readFile: async (path) => deps.readFile(path),
+        defaultRulesFiles: (path) => rulesFilesOf(path, deps),
+      }),
+    )
+    .addCommand(entriesCommand("actionners", deps))
+    .addCommand(entriesCommand("contexts", deps))
+    .addCommand(entriesCommand("outputs", deps))
+    .addCommand(entriesCommand("notifiers", deps))
+    .addCommand(schemaCommand(deps))
+    .addCommand(configCommand(deps))
+    .addCommand(versionCommand(deps));
+}
+
+function rulesFilesOf(path: string | undefined, { env, readFile, catalogue }: ProgramDeps): RulesFiles {
+  const { config, problems } = loadConfig({ path, env, readFile, catalogue });
+  return { files: config?.rules_files ?? [], problems };
+}

@@ -1,0 +1,121 @@
+import { Command } from "commander";
+import type { DestinationStream, Logger } from "pino";
+import type { Catalogue } from "../catalogue/catalogue.ts";
+import type { KubeconfigSource } from "../clients/kubernetes/connection.ts";
+import { type LoadOptions, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { type Hallux, startHallux } from "../hallux.ts";
+import { readRules } from "../rules/load.ts";
+import type { RuleSet } from "../rules/rule.ts";
+import { describeProblem, type Problem } from "../schema/problem.ts";
+import { createLogger } from "../telemetry/logs.ts";
+
+export interface ServerDeps extends Omit<LoadOptions, "path"> {
+  readonly catalogue: Catalogue;
+  readonly version: string;
+  /** Where the log goes. */
+  readonly destination: DestinationStream;
+  /** To standard error. */
+  readonly writeError: (text: string) => void;
+  readonly setExitCode: (code: number) => void;
+  readonly kubeconfigSource: (config: Config) => KubeconfigSource;
+  /** Calls back at the first request to stop; a second one ends the process. */
+  readonly onStopRequest: (stop: () => Promise<void>) => void;
+}
+
+interface Options {
+  readonly config?: string;
+  readonly rules: readonly string[];
+}
+
+/** `hallux server`. */
+export function serverCommand(deps: ServerDeps): Command {
+  return new Command("server")
+    .description("receive events from Falco and Falcosidekick, and act on them")
+    .option("-c, --config <file>", "configuration file")
+    .option(
+      "-r, --rules <file>",
+      "rules file, later ones over earlier ones",
+      (file, files: string[]) => [...files, file],
+      [],
+    )
+    .action((options: Options) => serve(options, deps));
+}
+
+async function serve(options: Options, deps: ServerDeps): Promise<void> {
+  const reading = loadConfig({ ...deps, path: options.config });
+  if (reading.config === undefined) {
+    return refuse(reading.problems, deps);
+  }
+  const { config, remarks } = reading;
+  const files = options.rules.length > 0 ? options.rules : config.rules_files;
+  const { rules, problems } = await readRules(files, deps.catalogue);
+  if (rules === undefined) {
+    return refuse(problems, deps);
+  }
+  const unusable = unusableNotifiers(rules, config);
+  if (unusable.length > 0) {
+    deps.writeError(unusable.map((line) => `error: ${line}\n`).join(""));
+    return deps.setExitCode(1);
+  }
+  const logger = await createLogger({
+    format: config.log_format,
+    level: config.log_level,
+    destination: deps.destination,
+  });
+  for (const remark of remarks) {
+    logger.warn({ remark }, "setting without effect");
+  }
+  await start({ config, rules, files, logger }, deps);
+}
+
+interface Checked {
+  readonly config: Config;
+  readonly rules: RuleSet;
+  readonly files: readonly string[];
+  readonly logger: Logger;
+}
+
+async function start({ config, rules, files, logger }: Checked, deps: ServerDeps): Promise<void> {
+  const { catalogue, version, readFile, env } = deps;
+  let hallux: Hallux;
+  try {
+    hallux = await startHallux({
+      config,
+      rules,
+      catalogue,
+      logger,
+      version,
+      kubeconfig: deps.kubeconfigSource(config),
+      readFile,
+      metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
+    });
+  } catch (error) {
+    logger.fatal({ err: error }, "hallux cannot start");
+    return deps.setExitCode(1);
+  }
+  const { address, port } = hallux;
+  logger.info({ address, port, rules: rules.rules.length, files, version }, "hallux is listening");
+  deps.onStopRequest(async () => {
+    logger.info("hallux is stopping");
+    await hallux.stop();
+    logger.info("hallux has stopped");
+  });
+}
+
+/** Notifiers that rules name and the configuration does not complete. */
+function unusableNotifiers({ rules }: RuleSet, { notifiers }: Config): readonly string[] {
+  return rules.flatMap(({ name, notifiers: named }) =>
+    named
+      .filter((notifier) => notifiers[notifier] === undefined)
+      .map(
+        (notifier) =>
+          `rule "${name}": notifier ${notifier} lacks its settings (notifiers.${notifier} in the configuration)`,
+      ),
+  );
+}
+
+function refuse(problems: readonly Problem[], { writeError, setExitCode }: ServerDeps): void {
+  writeError(problems.map((problem) => `${describeProblem(problem)}\n`).join(""));
+  setExitCode(1);
+}

@@ -1,0 +1,131 @@
+import type { Catalogue } from "../catalogue/catalogue.ts";
+import { didYouMean, type Problem } from "../schema/problem.ts";
+import { type Given, type Origin, problemFrom, reasonOf, type Sources } from "./given.ts";
+import { absentNotifiers, type Section, withoutEffect } from "./schema.ts";
+
+/** One section, read. */
+export interface SectionReading {
+  readonly section: Section;
+  readonly given: Given;
+  /** Required settings that nobody gave. */
+  readonly missing: readonly string[];
+  /** Undefined where there are problems or something is missing. */
+  readonly values: Readonly<Record<string, unknown>> | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export type Readings = ReadonlyMap<string, SectionReading>;
+
+/** What is wrong between settings that are each right. */
+export function crossCheck(readings: Readings, catalogue: Catalogue, sources: Sources): readonly Problem[] {
+  return [
+    ...pairs.flatMap((pair) => checkPair(readings, pair, sources)),
+    ...checkTlsFiles(readings, sources),
+    ...checkDefaultNotifiers(readings, catalogue, sources),
+  ];
+}
+
+/** The settings that somebody gave and that change nothing, in words for the log. */
+export function remarksOn(readings: Readings): readonly string[] {
+  return Object.entries(withoutEffect).flatMap(([name, reason]) =>
+    isOn(readings, name) ? [`${name} has no effect: ${reason}`] : [],
+  );
+}
+
+interface Pair {
+  readonly section: string;
+  readonly one: string;
+  readonly needs: string;
+}
+
+const pairs: readonly Pair[] = [
+  { section: "tls", one: "cert_file", needs: "key_file" },
+  { section: "tls", one: "key_file", needs: "cert_file" },
+  { section: "tls", one: "client_ca_file", needs: "cert_file" },
+  { section: "auth", one: "basic_user", needs: "basic_password" },
+  { section: "auth", one: "basic_password", needs: "basic_user" },
+  { section: "aws", one: "access_key", needs: "secret_key" },
+  { section: "aws", one: "secret_key", needs: "access_key" },
+  { section: "aws", one: "external_id", needs: "role_arn" },
+];
+
+function checkPair(readings: Readings, { section, one, needs }: Pair, sources: Sources): readonly Problem[] {
+  const origins = readings.get(section)?.given.origins;
+  const origin = origins?.get(one);
+  return origin === undefined || origins?.has(needs)
+    ? []
+    : [problemFrom(origin, sources, { message: `${section}.${one} needs ${section}.${needs} beside it`, at: "key" })];
+}
+
+function checkTlsFiles(readings: Readings, sources: Sources): readonly Problem[] {
+  const tls = readings.get("tls");
+  return Object.entries(tls?.values ?? {}).flatMap(([name, path]) => {
+    const origin = tls?.given.origins.get(name);
+    const fault = origin && unreadable(String(path), sources);
+    return origin === undefined || fault === undefined ? [] : [problemFrom(origin, sources, { message: fault })];
+  });
+}
+
+function unreadable(path: string, { readFile }: Sources): string | undefined {
+  try {
+    readFile(path);
+    return undefined;
+  } catch (error) {
+    return `the file ${path} cannot be read: ${reasonOf(error)}`;
+  }
+}
+
+function checkDefaultNotifiers(readings: Readings, catalogue: Catalogue, sources: Sources): readonly Problem[] {
+  const general = readings.get("");
+  const origin = general?.given.origins.get("default_notifiers");
+  const names = general?.values?.["default_notifiers"];
+  if (origin === undefined || !Array.isArray(names)) {
+    return [];
+  }
+  return names.flatMap((name: string, index) => {
+    const fault = notifierFault(name, readings, catalogue);
+    return fault === undefined ? [] : [problemFrom(itemOf(origin, index), sources, fault)];
+  });
+}
+
+function notifierFault(
+  name: string,
+  readings: Readings,
+  { notifiers }: Catalogue,
+): { readonly message: string; readonly hint?: string | undefined } | undefined {
+  if (!notifiers.has(name)) {
+    return Object.hasOwn(absentNotifiers, name)
+      ? {
+          message: `notifier "${name}" is not available in this version`,
+          hint: `available: ${listed(notifiers.keys())}`,
+        }
+      : {
+          message: `unknown notifier "${name}"`,
+          hint: didYouMean(name, notifiers.keys()) ?? `known: ${listed(notifiers.keys())}`,
+        };
+  }
+  const missing = readings.get(`notifiers.${name}`)?.missing ?? [];
+  return missing.length === 0
+    ? undefined
+    : { message: `notifier "${name}" needs ${missing.map((one) => `notifiers.${name}.${one}`).join(", ")}` };
+}
+
+function itemOf(origin: Origin, index: number): Origin {
+  return origin.from === "file" ? { from: "file", path: [...origin.path, index] } : origin;
+}
+
+function listed(names: Iterable<string>): string {
+  return [...names].join(", ");
+}
+
+/** Somebody gave the setting (of a section: any of it) and did not switch it off. */
+function isOn(readings: Readings, name: string): boolean {
+  const whole = readings.get(name);
+  if (whole !== undefined) {
+    return whole.given.origins.size > 0;
+  }
+  const dot = name.lastIndexOf(".");
+  const setting = name.slice(dot + 1);
+  const reading = readings.get(name.slice(0, Math.max(dot, 0)));
+  return reading?.given.origins.has(setting) === true && reading.values?.[setting] !== false;
+}

@@ -1,0 +1,390 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { sampleCatalogue } from "../../test/support/sample-catalogue.ts";
+import { describeProblem } from "../schema/problem.ts";
+import { Secret } from "../schema/secret.ts";
+import { type ConfigReading, loadConfig } from "./load.ts";
+import type { Config } from "./schema.ts";
+
+describe("a Talon configuration", () => {
+  const talon = readFileSync(new URL("fixtures/talon.yaml", import.meta.url), "utf8");
+
+  it("loads unchanged", () => {
+    const config = configOf(load({ yaml: talon }));
+
+    expect(config).toMatchObject({
+      listen_address: "0.0.0.0",
+      listen_port: 2803,
+      rules_files: ["./rules.yaml"],
+      log_format: "color",
+      print_all_events: true,
+      default_notifiers: ["k8sevents"],
+      deduplication: { time_window_seconds: 5 },
+    });
+  });
+
+  it("is told what in it has no effect here", () => {
+    const reading = load({ yaml: talon });
+
+    expect(reading).toMatchObject({
+      remarks: [
+        "watch_rules has no effect: rules are loaded at start only",
+        "deduplication.leader_election has no effect: Hallux needs no leader",
+        "otel.traces_enabled has no effect: traces are not sent in this version",
+        "otel.metrics_enabled has no effect: metrics are on GET /metrics, and not sent to a collector in this version",
+        "notifiers.slack has no effect: this notifier is not available in this version",
+      ],
+    });
+  });
+
+  it("loads with every setting of its reference", () => {
+    const reading = load({
+      yaml: [
+        "kubeconfig: ~/.kube/config",
+        "aws: {region: r, access_key: a, secret_key: s, role_arn: arn, external_id: x}",
+        "gcp: {region: r, credentials_path: /p}",
+        "minio: {endpoint: e, access_key: a, secret_key: s, use_ssl: 'true'}",
+        "notifiers:",
+        "  slack: {webhook_url: u, icon: i, username: n, footer: f, format: short}",
+        "  smtp: {host_port: 'h:25', from: f, to: 'a,b', user: u, password: p, format: text, tls: true}",
+        "  loki: {url: u, user: u, api_key: k, tenant: t, custom_headers: {a: b}}",
+        "  elasticsearch: {url: u, user: u, password: p, index: i, suffix: monthly, create_index_template: false,",
+        "    number_of_shards: 1, number_of_replicas: '0', custom_headers: {}}",
+        "  webhook: {url: 'https://example.org', http_method: PUT, custom_headers: {a: b}}",
+        "  k8sevents: {}",
+      ].join("\n"),
+    });
+
+    expect(problemsOf(reading)).toEqual([]);
+    expect(configOf(reading).kubeconfig).toBe("~/.kube/config");
+    expect(configOf(reading).aws.secret_key?.reveal()).toBe("s");
+  });
+
+  it("loads where a chart left settings empty", () => {
+    const reading = load({
+      yaml: "aws:\nminio: {endpoint: ''}\nnotifiers:\n  webhook: {url: ''}\n  slack: {footer: ''}",
+    });
+
+    expect(problemsOf(reading)).toEqual([]);
+    expect(reading).toMatchObject({ remarks: [] });
+    expect(Object.keys(configOf(reading).notifiers)).not.toContain("webhook");
+  });
+});
+
+describe("defaults", () => {
+  it("are all there is without a file", () => {
+    const reading = load({});
+
+    expect(configOf(reading)).toMatchObject({
+      listen_address: "0.0.0.0",
+      listen_port: 2803,
+      max_body_bytes: 1_048_576,
+      rules_files: ["/etc/falco-talon/rules.yaml"],
+      log_format: "color",
+      log_level: "info",
+      default_notifiers: [],
+      protected_namespaces: ["kube-system", "kube-public", "kube-node-lease"],
+      action_timeout_seconds: 30,
+      concurrency: 64,
+      auth: {},
+      tls: {},
+      self: { namespace: undefined, pod: undefined },
+    });
+    expect(configOf(reading).notifiers).toEqual({ k8sevents: {} });
+    expect(reading).toMatchObject({ remarks: [], origins: new Map() });
+  });
+
+  it("stand where a file is empty", () => {
+    const config = configOf(load({ yaml: "# nothing yet\n" }));
+
+    expect(config.listen_port).toBe(2803);
+  });
+});
+
+describe("the environment", () => {
+  it("wins over the file, setting by setting", () => {
+    const reading = load({
+      yaml: "listen_port: 1\ndeduplication: {time_window_seconds: 1, leader_election: false}\n",
+      env: { LISTEN_PORT: "2", DEDUPLICATION_TIME_WINDOW_SECONDS: "60" },
+    });
+
+    expect(configOf(reading)).toMatchObject({
+      listen_port: 2,
+      deduplication: { time_window_seconds: 60, leader_election: false },
+    });
+    expect(reading).toMatchObject({
+      origins: new Map([
+        ["listen_port", "environment"],
+        ["deduplication.leader_election", "file"],
+        ["deduplication.time_window_seconds", "environment"],
+      ]),
+    });
+  });
+
+  it("gives lists by comma or blank, maps as pairs, and flags as 1 or true", () => {
+    const config = configOf(
+      load({
+        env: {
+          RULES_FILES: "/a.yaml, /b.yaml /c.yaml",
+          PRINT_ALL_EVENTS: "1",
+          WATCH_RULES: "false",
+          NOTIFIERS_WEBHOOK_URL: "https://example.org",
+          NOTIFIERS_WEBHOOK_CUSTOM_HEADERS: "X-One=1, X-Two=a=b",
+        },
+      }),
+    );
+
+    expect(config.rules_files).toEqual(["/a.yaml", "/b.yaml", "/c.yaml"]);
+    expect(config).toMatchObject({ print_all_events: true, watch_rules: false });
+    expect(config.notifiers["webhook"]).toMatchObject({
+      url: "https://example.org",
+      custom_headers: { "X-One": "1", "X-Two": "a=b" },
+    });
+  });
+
+  it("gives nothing by an empty variable", () => {
+    const config = configOf(load({ yaml: "log_format: json", env: { LOG_FORMAT: "" } }));
+
+    expect(config.log_format).toBe("json");
+  });
+
+  it("is named in its Problems", () => {
+    const reading = load({ env: { LISTEN_PORT: "many", NOTIFIERS_WEBHOOK_ULR: "https://example.org" } });
+
+    expect(problemsOf(reading)).toEqual([
+      'environment: LISTEN_PORT: error: "listen_port" must be an integer, not "many"',
+      'environment: NOTIFIERS_WEBHOOK_ULR: error: no such setting (did you mean "NOTIFIERS_WEBHOOK_URL"?)',
+    ]);
+  });
+
+  it("is left alone where Kubernetes or the AWS SDK mean something else by it", () => {
+    const reading = load({
+      env: {
+        OTEL_COLLECTOR_PORT: "tcp://10.0.0.1:4317",
+        AWS_ROLE_ARN: "arn:aws:iam::1:role/pod",
+        AWS_WEB_IDENTITY_TOKEN_FILE: "/token",
+      },
+    });
+
+    expect(configOf(reading).otel.collector_port).toBe(4317);
+    expect(configOf(reading).aws.role_arn).toBeUndefined();
+  });
+});
+
+describe("the pod that Hallux runs in", () => {
+  it("is what the downward API says", () => {
+    const config = configOf(load({ env: { POD_NAMESPACE: "sec", POD_NAME: "hallux-1", HOSTNAME: "other" } }));
+
+    expect(config.self).toEqual({ namespace: "sec", pod: "hallux-1" });
+  });
+
+  it("is found in a cluster without it", () => {
+    const files = { "/var/run/secrets/kubernetes.io/serviceaccount/namespace": "sec\n" };
+
+    const config = configOf(load({ env: { HOSTNAME: "hallux-1" }, files }));
+
+    expect(config.self).toEqual({ namespace: "sec", pod: "hallux-1" });
+  });
+});
+
+describe("secrets", () => {
+  it("come from the file, the environment, or files that either names", () => {
+    const config = configOf(
+      load({
+        yaml: "auth: {bearer_token: inline, path_secret_file: /run/path}\n",
+        env: { AUTH_BASIC_USER: "falco", AUTH_BASIC_PASSWORD_FILE: "/run/password" },
+        files: { "/run/path": "from-a-file\n", "/run/password": "two lines\nkept\r\n" },
+      }),
+    );
+
+    expect(config.auth.bearer_token?.reveal()).toBe("inline");
+    expect(config.auth.path_secret?.reveal()).toBe("from-a-file");
+    expect(config.auth.basic_password?.reveal()).toBe("two lines\nkept");
+  });
+
+  it("never show when the configuration is printed", () => {
+    const config = configOf(load({ yaml: "aws: {access_key: k, secret_key: hidden}\nauth: {bearer_token: hidden}\n" }));
+
+    expect(JSON.stringify(config)).not.toContain("hidden");
+    expect(config.auth.bearer_token).toBeInstanceOf(Secret);
+  });
+
+  it("of the environment replace a file's, in either form", () => {
+    const config = configOf(
+      load({ yaml: "auth: {bearer_token_file: /nowhere}\n", env: { AUTH_BEARER_TOKEN: "from-the-environment" } }),
+    );
+
+    expect(config.auth.bearer_token?.reveal()).toBe("from-the-environment");
+  });
+
+  it("are Problems where they are empty, unreadable, given twice or no text, and are not quoted", () => {
+    const reading = load({
+      yaml: [
+        "auth:",
+        "  bearer_token: ''",
+        "  basic_user: falco",
+        "  basic_password_file: /run/empty",
+        "  path_secret: shown-nowhere",
+        "  path_secret_file: /run/other",
+        "aws: {access_key: k, secret_key_file: /run/absent}",
+        "minio: {secret_key: [shown-nowhere]}",
+        "notifiers: {webhook: {token_file: [1]}}",
+      ].join("\n"),
+      files: { "/run/empty": "\n", "/run/other": "x" },
+    });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:2:3: error: "bearer_token" must be filled in',
+      "config.yaml:4:24: error: the file /run/empty is empty",
+      'config.yaml:6:21: error: "path_secret" and "path_secret_file" are both given; give one of them',
+      "config.yaml:7:39: error: the file /run/absent cannot be read: ENOENT",
+      'config.yaml:8:9: error: "secret_key" must be a text',
+      'config.yaml:9:35: error: "token_file" must be the path of a file',
+    ]);
+    expect(JSON.stringify(reading)).not.toContain("shown-nowhere");
+  });
+});
+
+describe("Problems", () => {
+  it("are told all at once, with line, column and what was meant", () => {
+    const reading = load({
+      yaml: [
+        "listen_prot: 2803",
+        "log_format: xml",
+        "deduplication:",
+        "  time_window_second: 5",
+        "otel: true",
+        "notifiers:",
+        "  webhok: {url: https://example.org}",
+        "  webhook: {url: nowhere}",
+        "concurrency: 0",
+      ].join("\n"),
+    });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:1:1: error: unknown key "listen_prot" (did you mean "listen_port"?)',
+      'config.yaml:2:13: error: "log_format" must be one of text, color, json, not "xml"',
+      'config.yaml:4:3: error: unknown key "time_window_second" (did you mean "time_window_seconds"?)',
+      'config.yaml:5:7: error: "otel" must be a map of keys and values',
+      'config.yaml:7:3: error: unknown key "webhok" (did you mean "webhook"?)',
+      'config.yaml:8:18: error: "url" must be a URL, not "nowhere"',
+      'config.yaml:9:14: error: "concurrency" must be at least 1, not 0',
+    ]);
+  });
+
+  it.each([
+    ["a list", "- listen_port\n", "config.yaml:1:1: error: the configuration must be a map of keys and values"],
+    [
+      "notifiers as a list",
+      "notifiers: [a]\n",
+      'config.yaml:1:12: error: "notifiers" must be a map of keys and values',
+    ],
+    [
+      "a key given twice",
+      "log_level: info\nlog_level: warn\n",
+      'config.yaml:2:1: error: key "log_level" is given twice',
+    ],
+    [
+      "a certificate alone",
+      "tls: {cert_file: /c}\n",
+      "config.yaml:1:7: error: tls.cert_file needs tls.key_file beside it",
+    ],
+    [
+      "a user alone",
+      "auth: {basic_user: u}\n",
+      "config.yaml:1:8: error: auth.basic_user needs auth.basic_password beside it",
+    ],
+    [
+      "a path secret that would have to be encoded",
+      "auth: {path_secret: a/b}\n",
+      'config.yaml:1:8: error: "path_secret" must be of the form ^[A-Za-z0-9._~-]+$',
+    ],
+    [
+      "a key id alone",
+      "aws: {access_key: a}\n",
+      "config.yaml:1:7: error: aws.access_key needs aws.secret_key beside it",
+    ],
+    [
+      "an external id alone",
+      "aws: {external_id: a}\n",
+      "config.yaml:1:7: error: aws.external_id needs aws.role_arn beside it",
+    ],
+  ])("tell %s", (_case, yaml, told) => {
+    const reading = load({ yaml, files: { "/c": "x" } });
+
+    expect(problemsOf(reading)).toEqual([told]);
+  });
+
+  it("tell a certificate that cannot be read", () => {
+    const reading = load({ yaml: "tls: {cert_file: /c, key_file: /k}\n", files: { "/c": "x" } });
+
+    expect(problemsOf(reading)).toEqual(["config.yaml:1:32: error: the file /k cannot be read: ENOENT"]);
+  });
+
+  it("tell a file that is not there", () => {
+    const reading = loadConfig({ path: "/nowhere.yaml", env: {}, readFile: filesOf({}), catalogue: sampleCatalogue() });
+
+    expect(problemsOf(reading)).toEqual(["/nowhere.yaml: error: the file cannot be read: ENOENT"]);
+  });
+});
+
+describe("default_notifiers", () => {
+  it("are Problems where they are unknown, not available, or lack a setting", () => {
+    const reading = load({ yaml: "default_notifiers: [k8sevents, k8sevent, slack, webhook]\n" });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:1:32: error: unknown notifier "k8sevent" (did you mean "k8sevents"?)',
+      'config.yaml:1:42: error: notifier "slack" is not available in this version (available: k8sevents, webhook)',
+      'config.yaml:1:49: error: notifier "webhook" needs notifiers.webhook.url',
+    ]);
+  });
+
+  it("may come from the environment", () => {
+    const reading = load({ env: { DEFAULT_NOTIFIERS: "k8sevents,teams" } });
+
+    expect(problemsOf(reading)).toEqual([
+      'environment: DEFAULT_NOTIFIERS: error: unknown notifier "teams" (known: k8sevents, webhook)',
+    ]);
+  });
+
+  it("are told once where their settings are wrong", () => {
+    const reading = load({ yaml: "default_notifiers: [webhook]\nnotifiers: {webhook: {url: nowhere}}\n" });
+
+    expect(problemsOf(reading)).toEqual(['config.yaml:2:28: error: "url" must be a URL, not "nowhere"']);
+  });
+});
+
+function load({
+  yaml,
+  env = {},
+  files = {},
+}: {
+  readonly yaml?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>>;
+}): ConfigReading {
+  const path = yaml === undefined ? undefined : "config.yaml";
+  const readFile = filesOf({ ...files, ...(yaml !== undefined && { "config.yaml": yaml }) });
+  return loadConfig({ path, env, readFile, catalogue: sampleCatalogue() });
+}
+
+function filesOf(files: Readonly<Record<string, string>>): (path: string) => string {
+  return (path) => {
+    const content = files[path];
+    if (content === undefined) {
+      throw Object.assign(new Error(`ENOENT: no such file, open '${path}'`), { code: "ENOENT" });
+    }
+    return content;
+  };
+}
+
+function configOf(reading: ConfigReading): Config {
+  if (reading.config === undefined) {
+    throw new Error(problemsOf(reading).join("\n"));
+  }
+  return reading.config;
+}
+
+function problemsOf({ problems }: ConfigReading): readonly string[] {
+  return problems.map(describeProblem);
+}

@@ -1,0 +1,229 @@
+import type { Catalogue } from "../catalogue/catalogue.ts";
+import {
+  choice,
+  type Field,
+  type Fields,
+  flag,
+  integer,
+  secret,
+  secretMap,
+  text,
+  textList,
+  type ValuesOf,
+} from "../schema/field.ts";
+import type { Secret } from "../schema/secret.ts";
+import { logFormats, logLevels } from "../telemetry/logs.ts";
+
+/** The settings at the top of the file. */
+export const generalSettings = {
+  listen_address: text("Address that receives the events", { default: "0.0.0.0" }),
+  listen_port: integer("Port that receives the events; 0 takes any that is free", {
+    default: 2803,
+    minimum: 0,
+    maximum: 65535,
+  }),
+  max_body_bytes: integer("Largest event that is read, after it is inflated", {
+    default: 1_048_576,
+    minimum: 1024,
+    maximum: 67_108_864,
+  }),
+  max_connections: integer("Connections open at the same time", { default: 1024, minimum: 1, maximum: 65_536 }),
+  rules_files: textList("Rules files, in order: a later one overrides or extends an earlier one", {
+    default: ["/etc/falco-talon/rules.yaml"],
+    minItems: 1,
+  }),
+  watch_rules: flag("Load the rules files again when they change", { default: true }),
+  default_notifiers: textList("Notifiers of all rules, in addition to a rule's own", { default: [] }),
+  protected_namespaces: textList(
+    "Namespaces that destructive actions stay out of; Hallux's own is always one of them",
+    { default: ["kube-system", "kube-public", "kube-node-lease"] },
+  ),
+  kubeconfig: text("Kubeconfig file; needed only outside a cluster"),
+  action_timeout_seconds: integer("Time an action may take, unless its actionner asks for more", {
+    default: 30,
+    minimum: 1,
+    maximum: 3600,
+  }),
+  concurrency: integer("Targets worked on at the same time", { default: 64, minimum: 1, maximum: 1024 }),
+  shutdown_grace_seconds: integer("Time that running actions get to end when Hallux is told to stop", {
+    default: 20,
+    minimum: 0,
+    maximum: 3600,
+  }),
+  log_format: choice("`text` and `color` for people, `json` for machines", logFormats, { default: "color" }),
+  log_level: choice("The least that is logged", logLevels, { default: "info" }),
+  print_all_events: flag("Log every event, not only those that a rule matches", { default: false }),
+} satisfies Fields;
+
+interface SectionOf<F extends Fields> {
+  readonly summary: string;
+  readonly fields: F;
+}
+
+/** The groups of settings, by their key in the file. */
+export const sections = {
+  auth: section("Who may send events: any of these is enough, and without any everyone may", {
+    bearer_token: filledSecret("Accepts `Authorization: Bearer …`"),
+    basic_user: text("Accepts `Authorization: Basic …` of this user", { minLength: 1 }),
+    basic_password: filledSecret("The user's password"),
+    path_secret: filledSecret(
+      "Accepts events at `POST /<secret>`; the way for Falco, which sends no headers",
+      "^[A-Za-z0-9._~-]+$",
+    ),
+  }),
+  tls: section("Serves HTTPS when both files are given", {
+    cert_file: text("Certificate chain, PEM"),
+    key_file: text("Private key, PEM"),
+    client_ca_file: text("Authorities of client certificates, PEM: accepts senders with a certificate of theirs"),
+  }),
+  timeouts: section("Patience with senders", {
+    headers_seconds: integer("Time to send the headers of a request", { default: 10, minimum: 1, maximum: 3600 }),
+    request_seconds: integer("Time to send a whole request", { default: 30, minimum: 1, maximum: 3600 }),
+    idle_seconds: integer("Time that a connection stays open between requests; Falcosidekick keeps its for 90", {
+      default: 120,
+      minimum: 1,
+      maximum: 3600,
+    }),
+  }),
+  deduplication: section("What counts as a repeated event", {
+    time_window_seconds: integer("Time in which a repeated event is not acted on again; 0 switches it off", {
+      default: 5,
+      minimum: 0,
+      maximum: 86_400,
+    }),
+    leader_election: flag("Elect a leader among the replicas", { default: true }),
+  }),
+  ledger: section("The record of events and responses", {
+    backlog_bytes: integer("Accepted events that wait, at most; beyond it senders are answered 503", {
+      default: 67_108_864,
+      minimum: 1_048_576,
+    }),
+    history_bytes: integer("Events kept with their responses, for the history", { default: 16_777_216, minimum: 0 }),
+  }),
+  aws: section("Credentials for AWS; what is absent, the SDK finds as it always does", {
+    region: text("Region"),
+    access_key: text("Access key id; with it goes secret_key"),
+    secret_key: secret("Secret access key"),
+    role_arn: text("Role to assume"),
+    external_id: secret("External id, where the role asks for one"),
+  }),
+  gcp: section("Credentials for Google Cloud", {
+    region: text("Region"),
+    credentials_path: text("Credentials file of a service account"),
+  }),
+  minio: section("Where MinIO is", {
+    endpoint: text("Host and port"),
+    access_key: text("Access key"),
+    secret_key: secret("Secret key"),
+    use_ssl: flag("Connect by HTTPS", { default: false }),
+  }),
+  otel: section("OpenTelemetry; metrics are always on `GET /metrics`", {
+    traces_enabled: flag("Send traces to the collector", { default: false }),
+    metrics_enabled: flag("Send metrics to the collector", { default: false }),
+    collector_endpoint: text("Host of the collector", { default: "localhost" }),
+    collector_port: integer("Port of the collector", { default: 4317, minimum: 1, maximum: 65535 }),
+    collector_use_insecure_grpc: flag("Connect to the collector without TLS", { default: false }),
+    timeout: integer("Seconds a delivery may take", { default: 10, minimum: 1 }),
+  }),
+} as const satisfies Record<string, SectionOf<Fields>>;
+
+/** Talon's notifiers that Hallux does not hold: their settings load, so that a Talon configuration does. */
+export const absentNotifiers: Readonly<Record<string, Fields>> = {
+  slack: {
+    webhook_url: secret("Incoming webhook"),
+    icon: text("Picture of the sender"),
+    username: text("Name of the sender"),
+    footer: text("Last line of a message"),
+    format: choice("How much a message tells", ["long", "short"], { default: "long" }),
+  },
+  smtp: {
+    host_port: text("Host and port of the server"),
+    from: text("Sender"),
+    to: text("Recipients, separated by commas"),
+    user: text("User"),
+    password: secret("Password"),
+    format: choice("Format of the mail", ["html", "text"], { default: "html" }),
+    tls: flag("Connect by TLS", { default: false }),
+  },
+  loki: {
+    url: text("URL"),
+    user: text("User"),
+    api_key: secret("API key"),
+    tenant: text("Tenant"),
+    custom_headers: secretMap("Headers of each request"),
+  },
+  elasticsearch: {
+    url: text("URL"),
+    user: text("User"),
+    password: secret("Password"),
+    index: text("Index", { default: "falco-talon" }),
+    suffix: choice("Suffix of the index", ["daily", "monthly", "annually", "none"], { default: "daily" }),
+    create_index_template: flag("Create an index template", { default: true }),
+    number_of_shards: integer("Shards of the index", { default: 3, minimum: 1 }),
+    number_of_replicas: integer("Replicas of the index", { default: 3, minimum: 0 }),
+    custom_headers: secretMap("Headers of each request"),
+  },
+};
+
+/** Settings that load and change nothing in this version, and why. A section stands for everything in it. */
+export const withoutEffect: Readonly<Record<string, string>> = {
+  watch_rules: "rules are loaded at start only",
+  "deduplication.leader_election": "Hallux needs no leader",
+  "otel.traces_enabled": "traces are not sent in this version",
+  "otel.metrics_enabled": "metrics are on GET /metrics, and not sent to a collector in this version",
+  gcp: "nothing in this version uses Google Cloud",
+  minio: "nothing in this version uses MinIO",
+  ...Object.fromEntries(
+    Object.keys(absentNotifiers).map((id) => [`notifiers.${id}`, "this notifier is not available in this version"]),
+  ),
+};
+
+type SectionValues = { readonly [S in keyof typeof sections]: ValuesOf<(typeof sections)[S]["fields"]> };
+
+/** The effective configuration: checked, defaults filled in, every secret a `Secret`. */
+export type Config = ValuesOf<typeof generalSettings> &
+  SectionValues & {
+    /** By notifier: the settings of those that can be used, which are those that lack no required setting. */
+    readonly notifiers: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    /** The pod that Hallux runs in; undefined outside a cluster. */
+    readonly self: { readonly namespace: string | undefined; readonly pod: string | undefined };
+  };
+
+/** One map of settings in the file: `path` is empty for the top, else the keys that lead to it. */
+export interface Section {
+  readonly path: readonly string[];
+  readonly summary: string;
+  readonly fields: Fields;
+}
+
+/** Every map of settings that a configuration may hold. */
+export function sectionsOf(catalogue: Catalogue): readonly Section[] {
+  return [
+    { path: [], summary: "", fields: generalSettings },
+    ...Object.entries(sections).map(([name, { summary, fields }]) => ({ path: [name], summary, fields })),
+    ...notifierSections(catalogue),
+  ];
+}
+
+function notifierSections({ notifiers }: Catalogue): readonly Section[] {
+  const held = [...notifiers.values()].map(({ id, summary, settings }) => ({
+    path: ["notifiers", id],
+    summary,
+    fields: settings,
+  }));
+  const absent = Object.entries(absentNotifiers)
+    .filter(([id]) => !notifiers.has(id))
+    .map(([id, fields]) => ({ path: ["notifiers", id], summary: "Talon's notifier", fields }));
+  return [...held, ...absent];
+}
+
+function section<const F extends Fields>(summary: string, fields: F): SectionOf<F> {
+  return { summary, fields };
+}
+
+/** An empty one would leave a door open that its owner believes shut: it is a Problem. */
+function filledSecret(summary: string, pattern?: string): Field<Secret | undefined> {
+  const field = secret(summary);
+  const form = pattern === undefined ? {} : { pattern };
+  return { ...field, schema: { ...field.schema, minLength: 1, ...form } };
+}
