@@ -48,7 +48,7 @@ function preserve(value: unknown, source: string | undefined): unknown {
     return Object.freeze(value);
   }
   if (typeof value === "object" && value !== null && !exactJson.isRawJSON(value)) {
-    return Object.freeze(Object.assign(Object.create(null), value));
+    return Object.freeze(Object.setPrototypeOf(value, null));
   }
   return value;
 }

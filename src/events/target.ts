@@ -26,7 +26,7 @@ export interface NoTarget {
 
 export type Target = PodTarget | ResourceTarget | NoTarget;
 export type TargetKind = Target["kind"];
-export type TargetOf<K extends TargetKind> = Extract<Target, { kind: K }>;
+export type TargetOf<K extends TargetKind> = { readonly [T in Target as T["kind"]]: T }[K];
 
 /** A target, or why the event names none. */
 export type Finding<T extends Target> = T | { readonly kind: "missing"; readonly reason: string };
@@ -49,8 +49,8 @@ export function targetOf<K extends TargetKind>(kind: K, event: FalcoEvent): Find
 }
 
 /**
- * The pod: `k8s.pod.name`, else `ka.target.pod.name`, else `ka.target.name` where the audit event is about a pod;
- * its namespace: `k8s.ns.name`, else `ka.target.namespace`.
+ * The pod: `k8s.pod.name`, else `ka.target.pod.name`, else, where the audit event is about a pod, `ka.target.name` or
+ * `ka.resp.name` (the name the API server made up); its namespace: `k8s.ns.name`, else `ka.target.namespace`.
  */
 export function podOf(event: FalcoEvent): Finding<PodTarget> {
   const name = podName(event);
@@ -68,7 +68,7 @@ export function podOf(event: FalcoEvent): Finding<PodTarget> {
 
 function resourceOf(event: FalcoEvent): Finding<ResourceTarget> {
   const resource = text(event, "ka.target.resource");
-  const name = text(event, "ka.target.name");
+  const name = text(event, "ka.target.name") ?? text(event, "ka.resp.name");
   const namespace = text(event, "ka.target.namespace");
 
   if (resource === undefined || name === undefined) {
@@ -86,7 +86,8 @@ function podName(event: FalcoEvent): string | undefined {
   return (
     text(event, "k8s.pod.name") ??
     text(event, "ka.target.pod.name") ??
-    (aboutPod ? text(event, "ka.target.name") : undefined)
+    (aboutPod ? text(event, "ka.target.name") : undefined) ??
+    (resource === "pods" ? text(event, "ka.resp.name") : undefined)
   );
 }
 

@@ -1,0 +1,158 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { type AddressInfo, isIPv4 } from "node:net";
+import type { TlsOptions } from "node:tls";
+import type { Logger } from "pino";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { Secret } from "../schema/secret.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { createFaultHandler } from "./connection-faults.ts";
+import { createDrain } from "./drain.ts";
+import { type Auth, createGate } from "./gate.ts";
+import { createPages } from "./pages.ts";
+import { pagePaths, pathOf } from "./paths.ts";
+import { createReceiver } from "./receive.ts";
+import { createRefusals, type Refusal, type Refusals } from "./refusal.ts";
+
+export interface IntakeSettings {
+  readonly address: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Bytes of one event, inflated. */
+  readonly maxBodyBytes?: number | undefined;
+  readonly maxConnections?: number | undefined;
+  readonly timeouts?: Partial<Timeouts> | undefined;
+  /** PEM. With `clientCa` a client certificate that it signed proves the sender. */
+  readonly tls?: { readonly cert: string; readonly key: Secret; readonly clientCa?: string | undefined } | undefined;
+  readonly auth?: Omit<Auth, "clientCertificate"> | undefined;
+}
+
+/** Milliseconds. */
+export interface Timeouts {
+  /** For the TLS handshake and the headers each, from the start of the connection. */
+  readonly headers: number;
+  /** For the whole request; and for a connection on which nothing moves, while it is handled or answered. */
+  readonly request: number;
+  /** Between requests. Longer than the 90 s of Go's client, or a sender's event can meet a connection that just closed. */
+  readonly idle: number;
+}
+
+export interface IntakePeers {
+  readonly ledger: Pick<Ledger, "accept" | "faults">;
+  readonly metrics: Metrics;
+  readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  /** Why events cannot be handled now; empty when they can. */
+  readonly readiness: () => readonly string[];
+  readonly logger: Logger;
+  readonly newId: () => string;
+  readonly clock: () => Date;
+}
+
+/** The HTTP receiver. */
+export interface Intake {
+  /** Rejects where the address cannot be had: `EADDRINUSE`, `EACCES`. */
+  listen(): Promise<{ readonly address: string; readonly port: number }>;
+  /** Takes no more connections, finishes what was begun; after the grace period cuts what is left. */
+  close(graceMs: number): Promise<void>;
+}
+
+const defaults = {
+  maxBodyBytes: 1_048_576,
+  maxConnections: 1024,
+  timeouts: { headers: 10_000, request: 30_000, idle: 120_000 },
+} as const;
+
+const maxHeaderBytes = 16_384;
+
+export function createIntake(settings: IntakeSettings, peers: IntakePeers): Intake {
+  const server = createHttpServer(settings);
+  const drain = createDrain(server);
+  const refusals = createRefusals(peers);
+  const handle = createHandler(settings, peers, refusals);
+
+  server.on("request", (request, response) => handle(request, response, false));
+  server.on("checkContinue", (request, response) => handle(request, response, true));
+  server.on("clientError", createFaultHandler(refusals));
+  server.on("drop", (connection) => refusals.note(tooManyConnections, { remote: connection?.remoteAddress }));
+
+  return {
+    listen: () => listen(server, settings, peers.logger),
+    close: drain,
+  };
+}
+
+/** Whether anyone who reaches the port can make Hallux act: no authentication, and not only this machine can. */
+export function isOpenToAll({ address, auth, tls }: IntakeSettings): boolean {
+  const methods = [auth?.bearerToken, auth?.basic, auth?.pathSecret, tls?.clientCa];
+  const loopback = address === "localhost" || address === "::1" || (isIPv4(address) && address.startsWith("127."));
+  return !loopback && methods.every((method) => method === undefined);
+}
+
+const tooManyConnections: Refusal = {
+  status: 503,
+  reason: "unavailable",
+  message: "there are too many connections",
+};
+
+function createHandler(
+  { maxBodyBytes = defaults.maxBodyBytes, auth, tls }: IntakeSettings,
+  peers: IntakePeers,
+  refusals: Refusals,
+): (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => void {
+  const gate = createGate({ ...auth, clientCertificate: tls?.clientCa !== undefined });
+  const receive = createReceiver({ ...peers, gate, maxBodyBytes, refusals });
+  const pages = createPages({ ...peers, refusals });
+
+  // Express costs half of the throughput: events do not pass through it.
+  return (request, response, expectsContinue) => {
+    const path = pathOf(request);
+    if (sendsEvent(request, path)) {
+      void receive({ request, response, path, expectsContinue, remote: request.socket.remoteAddress });
+    } else {
+      pages(request, response);
+    }
+  };
+}
+
+function sendsEvent({ method }: IncomingMessage, path: string): boolean {
+  return (method === "POST" || method === "PUT") && !pagePaths.some((page) => page === path);
+}
+
+function createHttpServer({ tls, timeouts, maxConnections = defaults.maxConnections }: IntakeSettings): Server {
+  const { headers, request, idle } = { ...defaults.timeouts, ...timeouts };
+  const options: ServerOptions = {
+    headersTimeout: Math.min(headers, request),
+    requestTimeout: request,
+    keepAliveTimeout: idle,
+    connectionsCheckingInterval: Math.min(headers, request, 1000),
+    maxHeaderSize: maxHeaderBytes,
+  };
+  const server =
+    tls === undefined
+      ? createServer(options)
+      : createTlsServer({ ...options, ...tlsOptions(tls), handshakeTimeout: headers });
+  server.timeout = request;
+  server.maxConnections = maxConnections;
+  return server;
+}
+
+/** A certificate is asked for, not demanded: probes have none, and the gate tells a sender without one what is missing. */
+function tlsOptions({ cert, key, clientCa }: NonNullable<IntakeSettings["tls"]>): TlsOptions {
+  const client = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false };
+  return { cert, key: key.reveal(), ...client };
+}
+
+async function listen(server: Server, settings: IntakeSettings, logger: Logger): Promise<AddressInfo> {
+  server.listen(settings.port, settings.address);
+  await once(server, "listening");
+  server.on("error", (err) => logger.error({ err }, "receiver failed to take a connection"));
+
+  const bound = server.address() as AddressInfo;
+  const { address, port } = bound;
+  logger.info({ address, port, tls: settings.tls !== undefined }, "receiver listening");
+  if (isOpenToAll(settings)) {
+    logger.warn({ address, port }, "no authentication is configured: whoever reaches this port can cause responses");
+  }
+  return bound;
+}

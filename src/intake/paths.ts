@@ -1,0 +1,18 @@
+import type { IncomingMessage } from "node:http";
+import type { Refusal } from "./refusal.ts";
+
+/** For people, probes and Prometheus; open to all of them. */
+export const pagePaths = ["/healthz", "/readyz", "/metrics"] as const;
+
+/** Without the query. */
+export function pathOf({ url = "" }: IncomingMessage): string {
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
+export const notFound: Refusal = {
+  status: 404,
+  reason: "not_found",
+  expected: ["/", ...pagePaths].join(", "),
+  message: "there is nothing here; events go to /",
+};
