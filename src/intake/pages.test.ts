@@ -8,7 +8,7 @@ describe("GET /healthz", () => {
     const response = await fetch(`${url}/healthz`);
 
     expect(response.status).toBe(200);
-    expect(await response.text()).toBe('{"status":"ok"}');
+    expect(await response.text()).toBe('{"status":"ok"}\n');
   });
 });
 
