@@ -1,0 +1,159 @@
+import { defineActionner, type Store } from "../../src/catalogue/catalogue.ts";
+import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
+import { ignored, type Success, success } from "../../src/catalogue/outcome.ts";
+import type { Container, Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
+import { integer } from "../../src/schema/field.ts";
+
+/** Of one log; all of them are in memory until they are stored. */
+const maxLogBytes = 4 * 1024 * 1024;
+/** Of all logs together, where there is no output: what an outcome keeps. */
+const maxTextBytes = 16 * 1024;
+
+export const log = defineActionner({
+  id: "kubernetes:log",
+  summary: "Read the last lines of the logs of all containers of the pod",
+  description: [
+    "Of a container that has been restarted, the log of its predecessor is read too. With an output the logs are stored as one",
+    "artifact; without, the outcome holds their ends, 16 KiB in all.",
+  ].join("\n"),
+  target: "pod",
+  params: {
+    tail_lines: integer("Lines of each log", { default: 20, minimum: 1, maximum: 100_000 }),
+  },
+  uses: ["kubernetes"],
+  rbac: [
+    { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
+    { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
+  ],
+  destructive: false,
+  idempotent: true,
+  continues: true,
+  output: "optional",
+  undo: "There is nothing to undo: it only reads.",
+  examples: [
+    { title: "The last 20 lines of each container", parameters: {} },
+    { title: "The last 1000", parameters: { tail_lines: 1000 } },
+  ],
+
+  async run({ target, params, clients, store, signal }) {
+    const pod = await clients.kubernetes.getPod(target, signal);
+    if (pod.containers.every(({ id }) => id === undefined)) {
+      return ignored("no container of the pod has started");
+    }
+
+    const read = { kubernetes: clients.kubernetes, pod, tailLines: params.tail_lines, signal };
+    const logs = (await Promise.all(pod.containers.map((container) => logsOf(container, read)))).flat();
+    mustHoldOne(logs);
+
+    return success(summaryOf(logs), {
+      target: pod,
+      objects: { namespace: pod.namespace, pod: pod.name },
+      ...(await kept(logs, store)),
+    });
+  },
+});
+
+interface Reading {
+  readonly kubernetes: Kubernetes;
+  readonly pod: Pod;
+  readonly tailLines: number;
+  readonly signal: AbortSignal;
+}
+
+/** The end of a log, or why there is none. */
+interface Log {
+  readonly title: string;
+  readonly bytes: Uint8Array;
+  readonly fault: string | undefined;
+}
+
+/** In the order they were written: the predecessor's first. */
+async function logsOf(container: Container, reading: Reading): Promise<readonly Log[]> {
+  const { name, id, running, restartCount } = container;
+  if (id === undefined) {
+    return [{ title: name, bytes: new Uint8Array(), fault: "it has not started" }];
+  }
+  if (restartCount === 0) {
+    return [await readLog(name, false, reading)];
+  }
+  const [previous, current] = await Promise.all([readLog(name, true, reading), readLog(name, false, reading)]);
+  // While a crashed container waits for its restart, Kubernetes gives the same log for both.
+  return !running && Buffer.compare(previous.bytes, current.bytes) === 0 ? [current] : [previous, current];
+}
+
+async function readLog(container: string, previous: boolean, reading: Reading): Promise<Log> {
+  const { kubernetes, pod, tailLines, signal } = reading;
+  const title = previous ? `${container} (previous)` : container;
+  try {
+    const options = { container, tailLines, previous, limitBytes: maxLogBytes };
+    return { title, bytes: await kubernetes.podLog(pod, options, signal), fault: undefined };
+  } catch (error) {
+    return { title, bytes: new Uint8Array(), fault: absence(error) };
+  }
+}
+
+/** That one log is not there (rotated away, not begun) keeps no other from being read; any other error ends the action. */
+function absence(error: unknown): string {
+  if (error instanceof ActionError && !(error instanceof TargetGone) && error.code === "invalid") {
+    return error.message;
+  }
+  throw error;
+}
+
+function mustHoldOne(logs: readonly Log[]): void {
+  if (logs.every(({ fault }) => fault !== undefined)) {
+    throw new ActionError("not_found", logs.map(({ title, fault }) => `no log of ${title}: ${fault}`).join("; "));
+  }
+}
+
+function summaryOf(logs: readonly Log[]): string {
+  const read = logs.filter(({ fault }) => fault === undefined).map(({ title }) => title);
+  const unread = logs.filter(({ fault }) => fault !== undefined).map(({ title, fault }) => `${title} (${fault})`);
+  return `logs read: ${read.join(", ")}${unread.length === 0 ? "" : `; not read: ${unread.join(", ")}`}`;
+}
+
+async function kept(logs: readonly Log[], store: Store | undefined): Promise<Pick<Success, "text" | "artifact">> {
+  if (store === undefined) {
+    return { text: textOf(logs) };
+  }
+  const contentType = "text/plain; charset=utf-8";
+  return { artifact: await store({ name: "log", contentType, body: bytesOf(logs) }) };
+}
+
+async function* bytesOf(logs: readonly Log[]): AsyncGenerator<Uint8Array> {
+  for (const log of logs) {
+    yield Buffer.from(headingOf(log, logs));
+    yield log.bytes;
+    yield Buffer.from(log.bytes.length === 0 || log.bytes.at(-1) === newline ? "" : "\n");
+  }
+}
+
+const newline = 10;
+
+function textOf(logs: readonly Log[]): string {
+  const share = Math.floor(maxTextBytes / logs.length);
+  return logs
+    .map((log) => {
+      const heading = headingOf(log, logs);
+      return heading + endOf(log.bytes, share - Buffer.byteLength(heading));
+    })
+    .join("");
+}
+
+/** As `tail` writes it; a log that is alone needs none. */
+function headingOf({ title, fault }: Log, logs: readonly Log[]): string {
+  const heading = logs.length === 1 ? "" : `==> ${title} <==\n`;
+  return fault === undefined ? heading : `${heading}(${fault})\n`;
+}
+
+/** The last bytes as text, from the start of a line, with a line break at the end. */
+function endOf(bytes: Uint8Array, maxBytes: number): string {
+  const text = Buffer.from(bytes).toString();
+  const whole = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  if (Buffer.byteLength(whole) <= maxBytes) {
+    return whole;
+  }
+  const end = Buffer.from(whole).subarray(-maxBytes).toString();
+  const lineStart = end.indexOf("\n") + 1;
+  return lineStart < end.length ? end.slice(lineStart) : end.replace(/^\uFFFD+/, "");
+}

@@ -1,0 +1,53 @@
+import type { Cluster } from "./cluster.ts";
+import type { KubeconfigSource } from "./connection.ts";
+import type { Kubernetes } from "./port.ts";
+
+export type { KubeconfigSource };
+
+export interface KubernetesClients {
+  readonly real: Kubernetes;
+  readonly dryRun: Kubernetes;
+  /** Loads the client and reads the kubeconfig now instead of with the first call; rejects `invalid` where it cannot be read. */
+  load(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Nothing is loaded, read or connected before the first call. */
+export function createKubernetes(options: { readonly kubeconfig: KubeconfigSource }): KubernetesClients {
+  let opening: Promise<Cluster> | undefined;
+
+  function open(): Promise<Cluster> {
+    opening ??= import("./cluster.ts")
+      .then(({ openCluster }) => openCluster(options.kubeconfig))
+      .catch((error: unknown) => {
+        opening = undefined;
+        throw error;
+      });
+    return opening;
+  }
+
+  return {
+    real: deferred(async () => (await open()).real),
+    dryRun: deferred(async () => (await open()).dryRun),
+    load: async () => void (await open()),
+    close: async () => (await opening)?.close(),
+  };
+}
+
+function deferred(open: () => Promise<Kubernetes>): Kubernetes {
+  return {
+    getPod: async (...call) => (await open()).getPod(...call),
+    patchPod: async (...call) => (await open()).patchPod(...call),
+    deletePod: async (...call) => (await open()).deletePod(...call),
+    getNode: async (...call) => (await open()).getNode(...call),
+    patchNode: async (...call) => (await open()).patchNode(...call),
+    getWorkload: async (...call) => (await open()).getWorkload(...call),
+    getNetworkPolicy: async (...call) => (await open()).getNetworkPolicy(...call),
+    createNetworkPolicy: async (...call) => (await open()).createNetworkPolicy(...call),
+    replaceNetworkPolicySpec: async (...call) => (await open()).replaceNetworkPolicySpec(...call),
+    deleteResource: async (...call) => (await open()).deleteResource(...call),
+    podLog: async (...call) => (await open()).podLog(...call),
+    exec: async (...call) => (await open()).exec(...call),
+    createEvent: async (...call) => (await open()).createEvent(...call),
+  };
+}

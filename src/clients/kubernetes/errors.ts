@@ -1,0 +1,73 @@
+import type { V1Status } from "@kubernetes/client-node";
+import { abortedError } from "../../catalogue/abort.ts";
+import { ActionError, TargetGone } from "../../catalogue/errors.ts";
+import { codeOfStatus, retryAfterMs } from "../../catalogue/http.ts";
+import { describePermission, type Permission } from "./permission.ts";
+
+/** What was asked of the API server. */
+export interface Asked extends Permission {
+  /** The object is what the action works on: that it is gone, or another one, is no failure but `TargetGone`. */
+  readonly aboutTarget: boolean;
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly body: string;
+  readonly retryAfter?: string | undefined;
+}
+
+const maxMessageLength = 1024;
+
+/** The one place where an answer that is not 2xx becomes an error. */
+export function refusalError(asked: Asked, { status, body, retryAfter }: Refusal): ActionError {
+  const answer = statusIn(body);
+  const words = (answer?.message ?? body.trim()).slice(0, maxMessageLength) || `HTTP status ${status}`;
+
+  if (asked.aboutTarget && isGone(asked, status, answer)) {
+    return new TargetGone(words);
+  }
+  const code = codeOfStatus(status);
+  const message = code === "forbidden" ? `not permitted to ${describePermission(asked)}: ${words}` : words;
+  return new ActionError(code, message, { retryAfterMs: retryAfterMs(retryAfter) });
+}
+
+/** The request or its answer got lost: the signal fired, or the connection broke or never was. */
+export function lostError(asked: Permission, cause: unknown, signal: AbortSignal): ActionError {
+  const what = describePermission(asked);
+  if (signal.aborted) {
+    return abortedError(signal, `the request to ${what}`);
+  }
+  return new ActionError("unavailable", `no answer from the API server to ${what}: ${wordsOf(cause)}`, { cause });
+}
+
+/**
+ * A UID as precondition fails in two ways: a DELETE's with 409, a PATCH's with 422 because `metadata.uid` cannot be changed.
+ */
+function isGone(asked: Asked, status: number, answer: V1Status | undefined): boolean {
+  switch (status) {
+    case 404:
+      return true;
+    case 409:
+      return asked.verb === "delete";
+    case 422:
+      return answer?.details?.causes?.some(({ field }) => field === "metadata.uid") ?? false;
+    default:
+      return false;
+  }
+}
+
+/** The body as the API server's Status; undefined where something in between (a proxy) answered. */
+function statusIn(body: string): V1Status | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null && "message" in value ? (value as V1Status) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node gives a failed connection to several addresses as an AggregateError without words. */
+function wordsOf(cause: unknown): string {
+  const first = cause instanceof AggregateError ? cause.errors[0] : cause;
+  return first instanceof Error ? first.message : String(first);
+}

@@ -1,0 +1,31 @@
+import { type Api, via } from "./api.ts";
+import type { Kubernetes } from "./port.ts";
+
+const reporter = "hallux";
+
+/** Core events, which `kubectl describe` shows with their object. A dry run makes none. */
+export function eventCalls({ core, dryRun }: Api): Pick<Kubernetes, "createEvent"> {
+  return {
+    async createEvent({ namespace, about, type, reason, message, action }, signal) {
+      if (dryRun !== undefined) {
+        return;
+      }
+      const now = new Date();
+      const body = {
+        metadata: { namespace, generateName: `${reporter}-` },
+        involvedObject: { ...about },
+        type,
+        reason,
+        action,
+        message,
+        source: { component: reporter },
+        reportingComponent: reporter,
+        reportingInstance: reporter,
+        firstTimestamp: now,
+        lastTimestamp: now,
+        count: 1,
+      };
+      await core.createNamespacedEvent({ namespace, body }, via(signal));
+    },
+  };
+}

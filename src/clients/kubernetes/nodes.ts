@@ -1,0 +1,31 @@
+import type { V1Node } from "@kubernetes/client-node";
+import { type Api, via } from "./api.ts";
+import { metadataPatch } from "./pods.ts";
+import type { Kubernetes, Node } from "./port.ts";
+
+export function nodeCalls({ core, dryRun }: Api): Pick<Kubernetes, "getNode" | "patchNode"> {
+  return {
+    async getNode(name, signal) {
+      return nodeFrom(await core.readNode({ name }, via(signal)));
+    },
+
+    async patchNode(name, { unschedulable, ...change }, signal) {
+      const body = {
+        metadata: metadataPatch(change),
+        ...(unschedulable === undefined ? {} : { spec: { unschedulable } }),
+      };
+      return nodeFrom(await core.patchNode({ name, body, dryRun }, via(signal, { patch: "merge" })));
+    },
+  };
+}
+
+function nodeFrom({ metadata, spec }: V1Node): Node {
+  return {
+    name: metadata?.name ?? "",
+    uid: metadata?.uid ?? "",
+    labels: metadata?.labels ?? {},
+    annotations: metadata?.annotations ?? {},
+    unschedulable: spec?.unschedulable ?? false,
+    providerId: spec?.providerID,
+  };
+}

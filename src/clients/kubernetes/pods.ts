@@ -1,0 +1,102 @@
+import type { V1ContainerStatus, V1DeleteOptions, V1OwnerReference, V1Pod } from "@kubernetes/client-node";
+import { TargetGone } from "../../catalogue/errors.ts";
+import type { PodTarget } from "../../events/target.ts";
+import { type Api, via } from "./api.ts";
+import type { Container, Kubernetes, MetadataChange, Owner, Pod } from "./port.ts";
+
+type PodCalls = Pick<Kubernetes, "getPod" | "patchPod" | "deletePod" | "podLog">;
+
+export function podCalls(api: Api): PodCalls {
+  const { core, dryRun } = api;
+  const aboutTarget = true;
+
+  return {
+    async getPod(target, signal) {
+      const pod = await core.readNamespacedPod(placeOf(target), via(signal, { aboutTarget }));
+      return sameUid(podFrom(pod), target);
+    },
+
+    async patchPod(target, change, signal) {
+      const pod = await core.patchNamespacedPod(
+        { ...placeOf(target), body: { metadata: metadataPatch(change, target.uid) }, dryRun },
+        via(signal, { aboutTarget, patch: "merge" }),
+      );
+      return podFrom(pod);
+    },
+
+    async deletePod(pod, { gracePeriodSeconds }, signal) {
+      const body = { ...deleteOptions(api, pod.uid), gracePeriodSeconds };
+      await core.deleteNamespacedPod({ ...placeOf(pod), body }, via(signal, { aboutTarget }));
+    },
+
+    async podLog(pod, { container, tailLines, previous, limitBytes }, signal) {
+      const answer = await core.readNamespacedPodLogWithHttpInfo(
+        { ...placeOf(pod), container, tailLines, previous, limitBytes },
+        via(signal, { aboutTarget }),
+      );
+      return answer.body.binary();
+    },
+  };
+}
+
+/** A null value removes the key; the UID, where it is known, cannot be changed and so becomes the precondition. */
+export function metadataPatch({ labels, annotations }: MetadataChange, uid?: string): object {
+  return { uid, labels, annotations };
+}
+
+/** As the body only: the API server does not look at the query where a DELETE has a body. */
+export function deleteOptions({ dryRun }: Api, uid: string): V1DeleteOptions {
+  return { preconditions: { uid }, ...(dryRun === undefined ? {} : { dryRun: [dryRun] }) };
+}
+
+/** The owner reference with `controller: true`. */
+export function controllerOf(references: readonly V1OwnerReference[] | undefined): Owner | undefined {
+  const owner = references?.find(({ controller }) => controller);
+  return owner && { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.name, uid: owner.uid };
+}
+
+function placeOf({ namespace, name }: PodTarget): { namespace: string; name: string } {
+  return { namespace, name };
+}
+
+function sameUid(pod: Pod, target: PodTarget): Pod {
+  if (target.uid !== undefined && target.uid !== pod.uid) {
+    throw new TargetGone(`pod ${pod.namespace}/${pod.name} is gone: another pod has taken its name`);
+  }
+  return pod;
+}
+
+function podFrom({ metadata, spec, status }: V1Pod): Pod {
+  const annotations = metadata?.annotations ?? {};
+  return {
+    kind: "pod",
+    namespace: metadata?.namespace ?? "",
+    name: metadata?.name ?? "",
+    uid: metadata?.uid ?? "",
+    labels: metadata?.labels ?? {},
+    annotations,
+    owner: controllerOf(metadata?.ownerReferences),
+    nodeName: spec?.nodeName,
+    hostNetwork: spec?.hostNetwork ?? false,
+    mirror: "kubernetes.io/config.mirror" in annotations,
+    phase: status?.phase,
+    containers: containersOf(spec, status),
+  };
+}
+
+/** The containers, then the sidecars: init containers that keep running. */
+function containersOf(spec: V1Pod["spec"], status: V1Pod["status"]): Container[] {
+  const sidecars = spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always") ?? [];
+  const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+  const byName = new Map(statuses.map((entry) => [entry.name, entry]));
+  return [...(spec?.containers ?? []), ...sidecars].map(({ name }) => containerFrom(name, byName.get(name)));
+}
+
+function containerFrom(name: string, status: V1ContainerStatus | undefined): Container {
+  return {
+    name,
+    id: status?.containerID?.replace(/^[^:]*:\/\//, ""),
+    running: status?.state?.running !== undefined,
+    restartCount: status?.restartCount ?? 0,
+  };
+}

@@ -1,0 +1,193 @@
+import type { V1ObjectMeta } from "@kubernetes/client-node";
+import { describe, expect, it } from "vitest";
+import { deleteResource } from "../../actionners/kubernetes/delete.ts";
+import { TargetGone } from "../../src/catalogue/errors.ts";
+import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
+import { eventually, podTemplate, uniqueName, useCluster } from "../support/cluster.ts";
+import { auditEventOf } from "../support/events.ts";
+import { runActionner } from "../support/run-actionner.ts";
+
+const cluster = await useCluster();
+const { core, apps, rbac } = cluster.api;
+const selector = { matchLabels: { app: "cart" } };
+const template = podTemplate("cart");
+
+interface Named {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+interface Kind {
+  readonly namespaced: boolean;
+  create(place: Named): Promise<unknown>;
+  read(place: Named): Promise<{ readonly metadata?: V1ObjectMeta }>;
+}
+
+/** Every kind of the table in the documentation. */
+const kinds: Readonly<Record<string, Kind>> = {
+  namespaces: {
+    namespaced: false,
+    create: ({ name }) => core.createNamespace({ body: { metadata: { name } } }),
+    read: (place) => core.readNamespace(place),
+  },
+  configmaps: {
+    namespaced: true,
+    create: ({ namespace, name }) => core.createNamespacedConfigMap({ namespace, body: { metadata: { name } } }),
+    read: (place) => core.readNamespacedConfigMap(place),
+  },
+  secrets: {
+    namespaced: true,
+    create: ({ namespace, name }) => core.createNamespacedSecret({ namespace, body: { metadata: { name } } }),
+    read: (place) => core.readNamespacedSecret(place),
+  },
+  services: {
+    namespaced: true,
+    create: ({ namespace, name }) =>
+      core.createNamespacedService({ namespace, body: { metadata: { name }, spec: { ports: [{ port: 80 }] } } }),
+    read: (place) => core.readNamespacedService(place),
+  },
+  serviceaccounts: {
+    namespaced: true,
+    create: ({ namespace, name }) => core.createNamespacedServiceAccount({ namespace, body: { metadata: { name } } }),
+    read: (place) => core.readNamespacedServiceAccount(place),
+  },
+  pods: {
+    namespaced: true,
+    create: ({ namespace, name }) => cluster.pod(namespace, { name }),
+    read: (place) => core.readNamespacedPod(place),
+  },
+  deployments: {
+    namespaced: true,
+    create: ({ namespace, name }) =>
+      apps.createNamespacedDeployment({
+        namespace,
+        body: { metadata: { name }, spec: { replicas: 0, selector, template } },
+      }),
+    read: (place) => apps.readNamespacedDeployment(place),
+  },
+  daemonsets: {
+    namespaced: true,
+    create: ({ namespace, name }) =>
+      apps.createNamespacedDaemonSet({ namespace, body: { metadata: { name }, spec: { selector, template } } }),
+    read: (place) => apps.readNamespacedDaemonSet(place),
+  },
+  statefulsets: {
+    namespaced: true,
+    create: ({ namespace, name }) =>
+      apps.createNamespacedStatefulSet({
+        namespace,
+        body: { metadata: { name }, spec: { replicas: 0, selector, template, serviceName: name } },
+      }),
+    read: (place) => apps.readNamespacedStatefulSet(place),
+  },
+  replicasets: {
+    namespaced: true,
+    create: ({ namespace, name }) =>
+      apps.createNamespacedReplicaSet({
+        namespace,
+        body: { metadata: { name }, spec: { replicas: 0, selector, template } },
+      }),
+    read: (place) => apps.readNamespacedReplicaSet(place),
+  },
+  roles: {
+    namespaced: true,
+    create: ({ namespace, name }) => rbac.createNamespacedRole({ namespace, body: { metadata: { name }, rules: [] } }),
+    read: (place) => rbac.readNamespacedRole(place),
+  },
+  clusterroles: {
+    namespaced: false,
+    create: ({ name }) => rbac.createClusterRole({ body: { metadata: { name }, rules: [] } }),
+    read: (place) => rbac.readClusterRole(place),
+  },
+};
+
+async function stateOf(kind: Kind, place: Named): Promise<"there" | "going" | "gone"> {
+  const object = await kind.read(place).catch(() => undefined);
+  if (object === undefined) {
+    return "gone";
+  }
+  return object.metadata?.deletionTimestamp === undefined ? "there" : "going";
+}
+
+describe("kubernetes:delete", () => {
+  it.each(Object.entries(kinds))(
+    "deletes the %s that the audit event is about, and in a dry run does not",
+    async (resource, kind) => {
+      const place = { namespace: await cluster.namespace(), name: uniqueName("settings") };
+      const event = auditEventOf(resource, kind.namespaced ? `${place.namespace}/${place.name}` : place.name);
+      await kind.create(place);
+
+      const dry = await runActionner(deleteResource, { cluster, event, dryRun: true });
+      const between = await stateOf(kind, place);
+      const result = await runActionner(deleteResource, { cluster, event });
+
+      expect(dry).toMatchObject({ status: "success" });
+      expect(between).toBe("there");
+      expect(result).toMatchObject({
+        status: "success",
+        summary: `${resource} ${place.name} deleted`,
+        objects: { resource, name: place.name },
+      });
+      await eventually(async () => (await stateOf(kind, place)) !== "there");
+    },
+  );
+
+  it("deletes the pods of a workload with it", async () => {
+    const namespace = await cluster.namespace();
+    await apps.createNamespacedReplicaSet({
+      namespace,
+      body: { metadata: { name: "cart" }, spec: { replicas: 1, selector, template } },
+    });
+    const pods = async () => (await core.listNamespacedPod({ namespace, labelSelector: "app=cart" })).items;
+    await eventually(async () => (await pods()).length === 1);
+
+    await runActionner(deleteResource, { cluster, event: auditEventOf("replicasets", `${namespace}/cart`) });
+
+    await eventually(async () => (await pods()).length === 0);
+  });
+
+  it("finds the object gone", async () => {
+    const namespace = await cluster.namespace();
+
+    const error = await runActionner(deleteResource, { cluster, event: auditEventOf("secrets", `${namespace}/token`) });
+
+    expect(error).toBeInstanceOf(TargetGone);
+  });
+
+  it("refuses what is not in the table before it asks the API server", async () => {
+    const nowhere = createKubernetes({ kubeconfig: { from: "text", text: deadKubeconfig } });
+
+    const error = await runActionner(deleteResource, {
+      cluster,
+      clients: { kubernetes: nowhere.real },
+      event: auditEventOf("persistentvolumes", "disk-1"),
+    });
+
+    expect(error).toMatchObject({
+      code: "invalid",
+      message: expect.stringMatching(/^persistentvolumes are not deleted/),
+    });
+    await nowhere.close();
+  });
+
+  it("fails where the event does not say in which namespace the object is", async () => {
+    const error = await runActionner(deleteResource, { cluster, event: auditEventOf("configmaps", "settings") });
+
+    expect(error).toMatchObject({
+      code: "invalid",
+      message: "the event names no namespace (ka.target.namespace) for configmaps settings",
+    });
+  });
+
+  it("uses every permission that it declares", () => {
+    expect(cluster.permissions.unused(deleteResource)).toEqual([]);
+  });
+});
+
+/** Of an API server that is not there. */
+const deadKubeconfig = JSON.stringify({
+  clusters: [{ name: "none", cluster: { server: "https://127.0.0.1:1" } }],
+  users: [{ name: "none", user: {} }],
+  contexts: [{ name: "none", context: { cluster: "none", user: "none" } }],
+  "current-context": "none",
+});

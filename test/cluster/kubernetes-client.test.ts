@@ -1,0 +1,459 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
+import { createKubernetes, type KubernetesClients } from "../../src/clients/kubernetes/adapter.ts";
+import type { Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
+import { eventually, useCluster } from "../support/cluster.ts";
+
+const cluster = await useCluster();
+const { core, networking } = cluster.api;
+const { real, dryRun } = cluster.kubernetes;
+const execOptions = { container: "main", maxOutputBytes: 1024 };
+
+function inTime(ms = 20_000): AbortSignal {
+  return AbortSignal.timeout(ms);
+}
+
+function target(namespace: string, name: string, uid?: string) {
+  return { kind: "pod", namespace, name, uid } as const;
+}
+
+function clientOf(kubeconfig: string): KubernetesClients {
+  const kubernetes = createKubernetes({ kubeconfig: { from: "text", text: kubeconfig } });
+  onTestFinished(() => kubernetes.close());
+  return kubernetes;
+}
+
+/** The address of a server that answers every request so. */
+async function serverAt(answer: RequestListener): Promise<string> {
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function serverThat(answer: RequestListener): Promise<KubernetesClients> {
+  return clientOf(kubeconfigFor(await serverAt(answer)));
+}
+
+function kubeconfigFor(server: string, user: object = { token: "secret" }): string {
+  return JSON.stringify({
+    clusters: [{ name: "c", cluster: { server } }],
+    users: [{ name: "u", user }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  });
+}
+
+async function thrownBy(promise: Promise<unknown>): Promise<ActionError> {
+  const error = await promise.then(
+    () => new Error("nothing was thrown"),
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof ActionError) {
+    return error;
+  }
+  throw error;
+}
+
+describe("the pod as the port describes it", () => {
+  it("has its owner, node, containers and sidecars", async () => {
+    const namespace = await cluster.namespace();
+    const made = await cluster.pod(namespace, {
+      name: "cart-1",
+      labels: { app: "cart" },
+      containers: [{}, { name: "proxy" }],
+    });
+
+    const pod = await real.getPod(target(namespace, "cart-1"), inTime());
+
+    expect(pod).toMatchObject({
+      kind: "pod",
+      namespace,
+      name: "cart-1",
+      uid: made.metadata?.uid,
+      labels: { app: "cart" },
+      owner: undefined,
+      nodeName: made.spec?.nodeName,
+      hostNetwork: false,
+      mirror: false,
+      phase: "Running",
+      containers: [
+        { name: "main", running: true, restartCount: 0 },
+        { name: "proxy", running: true, restartCount: 0 },
+      ],
+    });
+    expect(pod.containers[0]?.id).not.toMatch(/:/);
+  });
+
+  it("is gone where another one has its name", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", wait: false });
+
+    const error = await thrownBy(real.getPod(target(namespace, "cart-1", crypto.randomUUID()), inTime()));
+
+    expect(error).toBeInstanceOf(TargetGone);
+  });
+});
+
+describe("exec", () => {
+  async function running(): Promise<Pod> {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1" });
+    return real.getPod(target(namespace, "cart-1"), inTime());
+  }
+
+  it("gives the exit code and both streams", async () => {
+    const command = ["sh", "-c", "echo out; echo err >&2; exit 3"];
+
+    const result = await real.exec(await running(), { ...execOptions, command }, inTime());
+
+    expect(result).toEqual({ exitCode: 3, stdout: "out\n", stderr: "err\n", truncated: false });
+  });
+
+  it("passes each argument as it is", async () => {
+    const hostile = "/tmp/$(touch pwned);x\n'\"`&?=#%20 é";
+    const command = ["sh", "-c", 'printf %s "$1"', "sh", hostile];
+
+    const result = await real.exec(await running(), { ...execOptions, command }, inTime());
+
+    expect(result).toMatchObject({ exitCode: 0, stdout: hostile });
+  });
+
+  it("keeps no more output than asked for, without half a character", async () => {
+    const command = ["sh", "-c", "printf ééééé; printf abcdefghij >&2"];
+
+    const result = await real.exec(await running(), { ...execOptions, maxOutputBytes: 5, command }, inTime());
+
+    expect(result).toEqual({ exitCode: 0, stdout: "éé", stderr: "abcde", truncated: true });
+  });
+
+  it("ends when its time is up, and leaves the pod running", async () => {
+    const pod = await running();
+    const command = ["sleep", "60"];
+
+    const error = await thrownBy(real.exec(pod, { ...execOptions, command }, inTime(300)));
+
+    expect(error).toMatchObject({ code: "timeout" });
+    const after = await real.getPod(pod, inTime());
+    expect(after.containers).toMatchObject([{ running: true, restartCount: 0 }]);
+  });
+
+  it("ends when it is cancelled, before and while it runs", async () => {
+    const pod = await running();
+    const stop = new AbortController();
+    const going = thrownBy(real.exec(pod, { ...execOptions, command: ["sleep", "60"] }, stop.signal));
+
+    stop.abort();
+    const [during, before] = await Promise.all([
+      going,
+      thrownBy(real.exec(pod, { ...execOptions, command: ["true"] }, stop.signal)),
+    ]);
+
+    expect(during).toMatchObject({ code: "cancelled" });
+    expect(before).toMatchObject({ code: "cancelled" });
+  });
+
+  it("finds the pod gone", async () => {
+    const pod = { ...(await running()), name: "cart-2" };
+
+    const error = await thrownBy(real.exec(pod, { ...execOptions, command: ["true"] }, inTime()));
+
+    expect(error).toBeInstanceOf(TargetGone);
+  });
+
+  it("fails with the server's words for a container that is not there", async () => {
+    const pod = await running();
+
+    const error = await thrownBy(real.exec(pod, { ...execOptions, container: "nope", command: ["true"] }, inTime()));
+
+    expect(error).toMatchObject({ code: "invalid", message: "container nope is not valid for pod cart-1" });
+  });
+
+  it.each(["create", "get"])("names the permission where only %s is given, in a dry run too", async (verb) => {
+    const pod = await running();
+    const user = await cluster.userWith([{ apiGroups: [""], resources: ["pods/exec"], verbs: [verb] }]);
+    const kubernetes = clientOf(user);
+
+    const errors = await Promise.all(
+      [kubernetes.real, kubernetes.dryRun].map((client) =>
+        thrownBy(client.exec(pod, { ...execOptions, command: ["true"] }, inTime())),
+      ),
+    );
+
+    for (const error of errors) {
+      expect(error).toMatchObject({ code: "forbidden", message: expect.stringContaining("pods/exec") });
+    }
+  });
+
+  it("runs nothing in a dry run", async () => {
+    const pod = await running();
+
+    const result = await dryRun.exec(pod, { ...execOptions, command: ["sh", "-c", "echo x > /tmp/ran"] }, inTime());
+    const after = await real.exec(pod, { ...execOptions, command: ["sh", "-c", "test -e /tmp/ran"] }, inTime());
+
+    expect(result).toEqual({ exitCode: 0, stdout: "", stderr: "", truncated: false });
+    expect(after.exitCode).toBe(1);
+  });
+
+  it("is unavailable where the connection ends before the command does", async () => {
+    const pod = await running();
+    const kubernetes = await serverThat((request) => request.socket.destroy());
+
+    const error = await thrownBy(kubernetes.real.exec(pod, { ...execOptions, command: ["true"] }, inTime()));
+
+    expect(error).toMatchObject({ code: "unavailable" });
+  });
+});
+
+describe("podLog", () => {
+  it("gives the last lines, and no more bytes than asked for", async () => {
+    const namespace = await cluster.namespace();
+    const command = ["sh", "-c", "echo one; echo two; echo three; exec sleep 3600"];
+    await cluster.pod(namespace, { name: "cart-1", containers: [{ command }] });
+    cluster.playground?.log(namespace, "cart-1", "main", ["one", "two", "three"]);
+    const pod = await real.getPod(target(namespace, "cart-1"), inTime());
+    const read = async (options: { tailLines: number; limitBytes: number }) =>
+      Buffer.from(await real.podLog(pod, { container: "main", previous: false, ...options }, inTime())).toString();
+
+    const lines = await eventually(async () => {
+      const text = await read({ tailLines: 2, limitBytes: 1000 });
+      return text.includes("three") && text;
+    });
+    const bytes = await read({ tailLines: 2, limitBytes: 5 });
+
+    expect(lines).toBe("two\nthree\n");
+    expect(bytes).toBe("two\nt");
+  });
+
+  it("fails with the server's words for a container that is not there", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1" });
+    const pod = await real.getPod(target(namespace, "cart-1"), inTime());
+    const options = { container: "nope", tailLines: 1, previous: false, limitBytes: 10 };
+
+    const error = await thrownBy(real.podLog(pod, options, inTime()));
+
+    expect(error).toMatchObject({ code: "invalid", message: "container nope is not valid for pod cart-1" });
+  });
+});
+
+describe("createEvent", () => {
+  const eventAbout = (pod: Pod) => ({
+    namespace: pod.namespace,
+    about: { apiVersion: "v1", kind: "Pod", name: pod.name, namespace: pod.namespace, uid: pod.uid },
+    type: "Warning" as const,
+    reason: "HalluxLabelFailed",
+    message: "it did not work",
+    action: "KubernetesLabel",
+  });
+
+  it("makes an event of the pod's, and none in a dry run", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", wait: false });
+    const pod = await real.getPod(target(namespace, "cart-1"), inTime());
+
+    await dryRun.createEvent(eventAbout(pod), inTime());
+    await real.createEvent(eventAbout(pod), inTime());
+
+    const fieldSelector = `involvedObject.uid=${pod.uid}`;
+    const { items } = await core.listNamespacedEvent({ namespace, fieldSelector });
+    const ours = items.filter(({ source }) => source?.component === "hallux");
+    expect(ours).toMatchObject([
+      { type: "Warning", reason: "HalluxLabelFailed", message: "it did not work", action: "KubernetesLabel", count: 1 },
+    ]);
+  });
+
+  it("fails where the namespace is gone", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", wait: false });
+    const pod = await real.getPod(target(namespace, "cart-1"), inTime());
+    const away = { ...pod, namespace: "hallux-test-nowhere" };
+
+    const error = await thrownBy(real.createEvent(eventAbout(away), inTime()));
+
+    expect(error).toMatchObject({ code: "not_found" });
+    expect(error).not.toBeInstanceOf(TargetGone);
+  });
+});
+
+describe("a dry run", () => {
+  it("changes nothing by any call", async () => {
+    const namespace = await cluster.namespace();
+    const node = await cluster.node();
+    await cluster.pod(namespace, { name: "cart-1", wait: false, nodeName: node });
+    const policy = {
+      metadata: { namespace, name: "theirs" },
+      spec: { podSelector: {}, policyTypes: ["Ingress"] },
+    };
+    await real.createNetworkPolicy(policy, inTime());
+    const state = async () => ({
+      pod: (await core.readNamespacedPod({ namespace, name: "cart-1" })).metadata?.resourceVersion,
+      policies: (await networking.listNamespacedNetworkPolicy({ namespace })).items.map(({ metadata }) => [
+        metadata?.name,
+        metadata?.resourceVersion,
+      ]),
+      unschedulable: (await core.readNode({ name: node })).spec?.unschedulable ?? false,
+    });
+    const before = await state();
+
+    const pod = await dryRun.getPod(target(namespace, "cart-1"), inTime());
+    await dryRun.patchPod(pod, { labels: { a: "b" } }, inTime());
+    await dryRun.patchNode(node, { unschedulable: true }, inTime());
+    await dryRun.createNetworkPolicy({ ...policy, metadata: { namespace, name: "ours" } }, inTime());
+    const read = await dryRun.getNetworkPolicy(namespace, "theirs", inTime());
+    await dryRun.replaceNetworkPolicySpec(read ?? {}, { podSelector: {}, policyTypes: ["Egress"] }, inTime());
+    await dryRun.deleteResource({ kind: "resource", resource: "pods", namespace, name: "cart-1" }, inTime());
+    await dryRun.deletePod(pod, { gracePeriodSeconds: 0 }, inTime());
+
+    expect(await state()).toEqual(before);
+  });
+});
+
+describe("errors", () => {
+  const pod = target("shop", "cart-1");
+
+  it.each<[string, (kubernetes: Kubernetes) => Promise<unknown>]>([
+    ["a request", (kubernetes) => kubernetes.getPod(pod, inTime())],
+    ["exec", (kubernetes) => kubernetes.exec(pod as unknown as Pod, { ...execOptions, command: ["true"] }, inTime())],
+  ])("are unavailable for %s where nobody listens", async (_, call) => {
+    const kubernetes = clientOf(kubeconfigFor("https://127.0.0.1:1"));
+
+    const error = await thrownBy(call(kubernetes.real));
+
+    expect(error).toMatchObject({ code: "unavailable", message: expect.stringContaining("ECONNREFUSED") });
+  });
+
+  it("say how long a throttling server wants us to wait", async () => {
+    const kubernetes = await serverThat((_request, response) => response.writeHead(429, { "retry-after": "7" }).end());
+
+    const error = await thrownBy(kubernetes.real.getPod(pod, inTime()));
+
+    expect(error).toMatchObject({ code: "throttled", retryAfterMs: 7000 });
+  });
+
+  it("are unavailable for a broken server, in the words of what stands before it", async () => {
+    const kubernetes = await serverThat((_request, response) => response.writeHead(502).end("<h1>Bad Gateway</h1>"));
+
+    const error = await thrownBy(kubernetes.real.getPod(pod, inTime()));
+
+    expect(error).toMatchObject({ code: "unavailable", message: "<h1>Bad Gateway</h1>" });
+  });
+
+  it("are timeout or cancelled as the signal says, and the socket is closed", async () => {
+    const closed = Promise.withResolvers<void>();
+    const kubernetes = await serverThat((request) => request.socket.once("close", closed.resolve));
+    const stop = new AbortController();
+    const cancelled = thrownBy(kubernetes.real.getPod(pod, stop.signal));
+    const timedOut = thrownBy(kubernetes.real.getPod(pod, inTime(100)));
+
+    stop.abort();
+
+    expect(await cancelled).toMatchObject({ code: "cancelled" });
+    expect(await timedOut).toMatchObject({
+      code: "timeout",
+      message: "the request to get pods in namespace shop took too long",
+    });
+    await closed.promise;
+  });
+
+  it("name a kubeconfig that cannot be read", async () => {
+    const kubernetes = createKubernetes({ kubeconfig: { from: "file", path: "/nowhere/kubeconfig" } });
+
+    const error = await thrownBy(kubernetes.load());
+
+    expect(error).toMatchObject({
+      code: "invalid",
+      message: expect.stringMatching(/^cannot load the kubeconfig \/nowhere\/kubeconfig: ENOENT/),
+    });
+  });
+
+  it("name a kubeconfig without a cluster", async () => {
+    const error = await thrownBy(clientOf("{}").load());
+
+    expect(error).toMatchObject({ code: "invalid" });
+  });
+
+  it("say that there are no credentials", async () => {
+    const user = { tokenFile: "/nowhere/token" };
+    const kubernetes = clientOf(kubeconfigFor("https://127.0.0.1:1", user));
+
+    const error = await thrownBy(kubernetes.real.getPod(pod, inTime()));
+
+    expect(error).toMatchObject({ code: "unavailable", message: expect.stringContaining("/nowhere/token") });
+  });
+});
+
+describe("the connection", () => {
+  const answerWith =
+    (seen: (request: IncomingMessage) => void): RequestListener =>
+    (request, response) => {
+      seen(request);
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end(JSON.stringify({ metadata: { name: "cart-1" } }));
+    };
+
+  it("is used again by the calls that follow, and carries the user's credentials", async () => {
+    const sockets = new Set<unknown>();
+    const seen = new Set<string | undefined>();
+    const kubernetes = await serverThat(
+      answerWith(({ socket, headers }) => {
+        sockets.add(socket);
+        seen.add(headers.authorization);
+      }),
+    );
+
+    for (let call = 0; call < 50; call++) {
+      await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+    }
+
+    expect(sockets.size).toBeLessThan(5);
+    expect([...seen]).toEqual(["Bearer secret"]);
+  });
+
+  it("takes the token from the user's file", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "hallux-"));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    await writeFile(join(directory, "token"), "from-the-file\n");
+    const seen: (string | undefined)[] = [];
+    const server = await serverAt(answerWith(({ headers }) => seen.push(headers.authorization)));
+    await writeFile(join(directory, "config"), kubeconfigFor(server, { tokenFile: "token", token: "old" }));
+    const kubernetes = createKubernetes({ kubeconfig: { from: "file", path: join(directory, "config") } });
+    onTestFinished(() => kubernetes.close());
+
+    await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+
+    expect(seen).toEqual(["Bearer from-the-file"]);
+  });
+
+  it("asks the user's credential plugin for a token, once", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "hallux-"));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const calls = join(directory, "calls");
+    const credential = {
+      apiVersion: "client.authentication.k8s.io/v1",
+      kind: "ExecCredential",
+      status: { token: "from-the-plugin" },
+    };
+    const script = `require("fs").appendFileSync(process.argv[1], "x"); console.log(process.argv[2])`;
+    const args = ["-e", script, calls, JSON.stringify(credential)];
+    const exec = { apiVersion: credential.apiVersion, command: process.execPath, args, interactiveMode: "Never" };
+    const seen: (string | undefined)[] = [];
+    const server = await serverAt(answerWith(({ headers }) => seen.push(headers.authorization)));
+    const kubernetes = clientOf(kubeconfigFor(server, { exec }));
+
+    await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+    await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+
+    expect(seen).toEqual(["Bearer from-the-plugin", "Bearer from-the-plugin"]);
+    expect(await readFile(calls, "utf8")).toBe("x");
+  });
+});

@@ -1,0 +1,183 @@
+import { describe, expect, it } from "vitest";
+import { label } from "../../actionners/kubernetes/label.ts";
+import { TargetGone } from "../../src/catalogue/errors.ts";
+import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
+import { useCluster } from "../support/cluster.ts";
+import { eventOf } from "../support/events.ts";
+import { runActionner } from "../support/run-actionner.ts";
+
+const cluster = await useCluster();
+const { core } = cluster.api;
+
+describe("kubernetes:label", () => {
+  it("sets the labels and leaves the others as they are", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" } });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { suspicious: "true", "example.com/by": "falco" } },
+    });
+
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(result).toMatchObject({
+      status: "success",
+      summary: "pod labelled",
+      objects: { namespace, pod: "cart-1" },
+      target: { uid: pod.metadata?.uid },
+      undo: `kubectl label pod cart-1 -n ${namespace} suspicious- example.com/by-`,
+    });
+    expect(pod.metadata?.labels).toMatchObject({ app: "cart", suspicious: "true", "example.com/by": "falco" });
+  });
+
+  it("removes a label whose value is empty", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart", trusted: "true" } });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { trusted: "", absent: "" } },
+    });
+
+    expect(result).toMatchObject({ status: "success" });
+    expect(result).not.toHaveProperty("undo");
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(pod.metadata?.labels).toMatchObject({ app: "cart" });
+    expect(pod.metadata?.labels).not.toHaveProperty("trusted");
+  });
+
+  it("labels the pod's node, and not the pod", async () => {
+    const namespace = await cluster.namespace();
+    const node = await cluster.node();
+    await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" }, nodeName: node, wait: false });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { suspicious: "true" }, level: "node" },
+    });
+
+    expect(result).toMatchObject({
+      summary: "node labelled",
+      objects: { node },
+      undo: `kubectl label node ${node} suspicious-`,
+    });
+    expect((await core.readNode({ name: node })).metadata?.labels).toMatchObject({ suspicious: "true" });
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(pod.metadata?.labels).not.toHaveProperty("suspicious");
+  });
+
+  it("is ignored for the node of a pod that is not on one yet", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", nodeSelector: { nowhere: "true" }, wait: false });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { suspicious: "true" }, level: "node" },
+    });
+
+    expect(result).toEqual({ status: "ignored", reason: "the pod is not on a node yet" });
+  });
+
+  it("fails with the server's words where a value is no label", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1" });
+
+    const error = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { suspicious: "very much so!" } },
+    });
+
+    expect(error).toMatchObject({ code: "invalid" });
+    expect(error).toHaveProperty(
+      "message",
+      expect.stringMatching(/^Pod "cart-1" is invalid: metadata\.labels: Invalid value: "very much so!"/),
+    );
+  });
+
+  it("leaves a pod alone that has taken the name of the event's", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1" });
+
+    const error = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1`, podUid: crypto.randomUUID() }),
+      params: { labels: { suspicious: "true" } },
+    });
+
+    expect(error).toBeInstanceOf(TargetGone);
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(pod.metadata?.labels ?? {}).not.toHaveProperty("suspicious");
+  });
+
+  it("labels the pod whose UID the event names", async () => {
+    const namespace = await cluster.namespace();
+    const { metadata } = await cluster.pod(namespace, { name: "cart-1" });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1`, podUid: metadata?.uid ?? "" }),
+      params: { labels: { suspicious: "true" } },
+    });
+
+    expect(result).toMatchObject({ status: "success" });
+  });
+
+  it("finds the pod gone", async () => {
+    const namespace = await cluster.namespace();
+
+    const error = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { suspicious: "true" } },
+    });
+
+    expect(error).toBeInstanceOf(TargetGone);
+    expect(error).toMatchObject({ message: 'pods "cart-1" not found' });
+  });
+
+  it("names the permission that is missing", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1" });
+    const kubeconfig = await cluster.userWith([{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }]);
+    const kubernetes = createKubernetes({ kubeconfig: { from: "text", text: kubeconfig } });
+
+    const error = await runActionner(label, {
+      cluster,
+      clients: { kubernetes: kubernetes.real },
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { suspicious: "true" } },
+    });
+
+    expect(error).toMatchObject({ code: "forbidden" });
+    expect(error).toHaveProperty(
+      "message",
+      expect.stringContaining(
+        `not permitted to patch pods in namespace ${namespace}: pods "cart-1" is forbidden: User`,
+      ),
+    );
+    await kubernetes.close();
+  });
+
+  it("changes nothing in a dry run, which fails as the action would", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1" });
+    const run = { cluster, event: eventOf({ pod: `${namespace}/cart-1` }), dryRun: true };
+
+    const good = await runActionner(label, { ...run, params: { labels: { suspicious: "true" } } });
+    const bad = await runActionner(label, { ...run, params: { labels: { suspicious: "very much so!" } } });
+
+    expect(good).toMatchObject({ status: "success" });
+    expect(bad).toMatchObject({ code: "invalid" });
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(pod.metadata?.labels ?? {}).not.toHaveProperty("suspicious");
+  });
+
+  it("uses every permission that it declares", () => {
+    expect(cluster.permissions.unused(label)).toEqual([]);
+  });
+});

@@ -1,0 +1,375 @@
+import type { V1NetworkPolicy } from "@kubernetes/client-node";
+import { describe, expect, it } from "vitest";
+import { networkpolicy } from "../../actionners/kubernetes/networkpolicy.ts";
+import { TargetGone } from "../../src/catalogue/errors.ts";
+import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
+import { eventually, podTemplate, useCluster } from "../support/cluster.ts";
+import { eventOf } from "../support/events.ts";
+import { runActionner } from "../support/run-actionner.ts";
+
+const cluster = await useCluster();
+const { core, apps, batch, networking } = cluster.api;
+const selector = { matchLabels: { app: "cart" } };
+const template = podTemplate("cart");
+
+async function policiesIn(namespace: string): Promise<V1NetworkPolicy[]> {
+  return (await networking.listNamespacedNetworkPolicy({ namespace })).items;
+}
+
+async function labelsOf(namespace: string, name: string): Promise<Record<string, string>> {
+  return (await core.readNamespacedPod({ namespace, name })).metadata?.labels ?? {};
+}
+
+/** Two pods of one app, and an event about the first. */
+async function twins() {
+  const namespace = await cluster.namespace();
+  const labels = { app: "cart" };
+  const pod = await cluster.pod(namespace, { name: "cart-1", labels });
+  await cluster.pod(namespace, { name: "cart-2", labels });
+  return { namespace, pod, event: eventOf({ pod: `${namespace}/cart-1` }) };
+}
+
+/** The pods of the app, once there is one. */
+async function podOfApp(namespace: string): Promise<string> {
+  const pod = await eventually(async () => {
+    const { items } = await core.listNamespacedPod({ namespace, labelSelector: "app=cart" });
+    return items[0];
+  });
+  return pod.metadata?.name ?? "";
+}
+
+describe("kubernetes:networkpolicy", () => {
+  it("isolates just the pod", async () => {
+    const { namespace, pod, event } = await twins();
+    const { uid } = pod.metadata ?? {};
+
+    const result = await runActionner(networkpolicy, { cluster, event, rule: "Isolate shells" });
+
+    const name = `hallux-cart-1-${uid?.slice(0, 8)}`;
+    expect(result).toMatchObject({
+      status: "success",
+      summary: "pod isolated",
+      objects: { namespace, pod: "cart-1", networkpolicy: name },
+      undo: `kubectl delete networkpolicy ${name} -n ${namespace} && kubectl label pod cart-1 -n ${namespace} hallux.dev/isolated-`,
+    });
+    const [policy, ...others] = await policiesIn(namespace);
+    expect(others).toEqual([]);
+    expect(policy?.spec).toEqual({
+      podSelector: { matchLabels: { "hallux.dev/isolated": name } },
+      policyTypes: ["Egress"],
+    });
+    expect(await labelsOf(namespace, "cart-1")).toMatchObject({ app: "cart", "hallux.dev/isolated": name });
+    expect(await labelsOf(namespace, "cart-2")).not.toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it("names and labels the policy as Hallux's, and ties it to the pod", async () => {
+    const { namespace, pod, event } = await twins();
+
+    await runActionner(networkpolicy, { cluster, event, rule: "Isolate shells" });
+
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.metadata).toMatchObject({
+      labels: { "app.kubernetes.io/managed-by": "hallux" },
+      annotations: { "hallux.dev/rule": "Isolate shells", "hallux.dev/pod": "cart-1" },
+      ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "cart-1", uid: pod.metadata?.uid }],
+    });
+  });
+
+  it("goes with the pod", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event });
+
+    await core.deleteNamespacedPod({ namespace, name: "cart-1", gracePeriodSeconds: 0 });
+
+    await eventually(async () => (await policiesIn(namespace)).length === 0, 30);
+  });
+
+  it("lets the pod reach what the rule allows", async () => {
+    const { namespace, event } = await twins();
+
+    await runActionner(networkpolicy, {
+      cluster,
+      event,
+      params: { allow: ["10.0.0.0/8", "2001:db8::/32"], allow_namespaces: ["kube-system"] },
+    });
+
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec?.egress).toEqual([
+      {
+        to: [
+          { ipBlock: { cidr: "10.0.0.0/8" } },
+          { ipBlock: { cidr: "2001:db8::/32" } },
+          { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "kube-system" } } },
+        ],
+      },
+    ]);
+  });
+
+  it.each([{}, { allow_cidr: ["10.0.0.0/8"], allow_namespaces: ["kube-system"] }])(
+    "changes nothing at a second event (%o)",
+    async (params) => {
+      const { namespace, event } = await twins();
+      await runActionner(networkpolicy, { cluster, event, params });
+      const before = await policiesIn(namespace);
+      const podBefore = await core.readNamespacedPod({ namespace, name: "cart-1" });
+
+      const second = await runActionner(networkpolicy, { cluster, event, params });
+
+      const name = before[0]?.metadata?.name;
+      expect(second).toEqual({ status: "ignored", reason: `already isolated by NetworkPolicy ${name}` });
+      expect(await policiesIn(namespace)).toEqual(before);
+      const podAfter = await core.readNamespacedPod({ namespace, name: "cart-1" });
+      expect(podAfter.metadata?.resourceVersion).toBe(podBefore.metadata?.resourceVersion);
+    },
+  );
+
+  it("labels the pod again where somebody took the label away", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event });
+    await core.patchNamespacedPod({
+      namespace,
+      name: "cart-1",
+      body: [{ op: "remove", path: "/metadata/labels/hallux.dev~1isolated" }],
+    });
+
+    const second = await runActionner(networkpolicy, { cluster, event });
+
+    expect(second).toMatchObject({ status: "success", summary: "pod isolated" });
+    expect(await labelsOf(namespace, "cart-1")).toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it("replaces what is allowed where a rule allows something else, and says so", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event, params: { allow_cidr: ["10.0.0.0/8"] } });
+
+    const second = await runActionner(networkpolicy, { cluster, event, params: { allow_cidr: ["192.0.2.0/24"] } });
+
+    expect(second).toMatchObject({
+      status: "success",
+      summary: "pod isolated already; what is allowed was replaced",
+    });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec?.egress).toEqual([{ to: [{ ipBlock: { cidr: "192.0.2.0/24" } }] }]);
+  });
+
+  it("never touches a policy that is not its own", async () => {
+    const { namespace, pod, event } = await twins();
+    const name = `hallux-cart-1-${pod.metadata?.uid?.slice(0, 8)}`;
+    const theirs = { podSelector: {}, policyTypes: ["Ingress"] };
+    await networking.createNamespacedNetworkPolicy({ namespace, body: { metadata: { name }, spec: theirs } });
+
+    const error = await runActionner(networkpolicy, { cluster, event });
+
+    expect(error).toMatchObject({
+      code: "conflict",
+      message: `NetworkPolicy ${namespace}/${name} is not Hallux's own and was left as it is`,
+    });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec).toEqual(theirs);
+    expect(await labelsOf(namespace, "cart-1")).not.toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it("replaces only the policy that it has read", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event });
+    const { real } = cluster.kubernetes;
+    const late: Kubernetes = {
+      ...real,
+      async getNetworkPolicy(...call) {
+        const policy = await real.getNetworkPolicy(...call);
+        const name = policy?.metadata?.name ?? "";
+        await networking.patchNamespacedNetworkPolicy({
+          namespace,
+          name,
+          body: [{ op: "remove", path: "/metadata/labels" }],
+        });
+        return policy;
+      },
+    };
+
+    const error = await runActionner(networkpolicy, {
+      cluster,
+      clients: { kubernetes: late },
+      event,
+      params: { allow_cidr: ["192.0.2.0/24"] },
+    });
+
+    expect(error).toMatchObject({ code: "conflict" });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec).not.toHaveProperty("egress", expect.anything());
+  });
+
+  it("fails for a pod of the node's network, which no policy reaches", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "agent-1", hostNetwork: true, wait: false });
+
+    const error = await runActionner(networkpolicy, { cluster, event: eventOf({ pod: `${namespace}/agent-1` }) });
+
+    expect(error).toMatchObject({
+      code: "invalid",
+      message: "the pod uses its node's network: NetworkPolicies do not apply to it",
+    });
+    expect(await policiesIn(namespace)).toEqual([]);
+  });
+
+  it("finds the pod gone, and leaves no policy behind", async () => {
+    const namespace = await cluster.namespace();
+
+    const error = await runActionner(networkpolicy, { cluster, event: eventOf({ pod: `${namespace}/cart-1` }) });
+
+    expect(error).toBeInstanceOf(TargetGone);
+    expect(await policiesIn(namespace)).toEqual([]);
+  });
+
+  it("makes a name that is short enough and valid from any pod's", async () => {
+    const namespace = await cluster.namespace();
+    const pod = `cart.${"x".repeat(40)}.${"y".repeat(100)}`;
+    await cluster.pod(namespace, { name: pod, wait: false });
+
+    const result = await runActionner(networkpolicy, { cluster, event: eventOf({ pod: `${namespace}/${pod}` }) });
+
+    expect(result).toMatchObject({ status: "success" });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.metadata?.name).toHaveLength(63);
+  });
+
+  it("changes nothing in a dry run", async () => {
+    const { namespace, event } = await twins();
+
+    const result = await runActionner(networkpolicy, { cluster, event, dryRun: true });
+
+    expect(result).toMatchObject({ status: "success" });
+    expect(await policiesIn(namespace)).toEqual([]);
+    expect(await labelsOf(namespace, "cart-1")).not.toHaveProperty(["hallux.dev/isolated"]);
+  });
+});
+
+describe("kubernetes:networkpolicy with scope workload", () => {
+  it("isolates all pods of the Deployment, those to come too", async () => {
+    const namespace = await cluster.namespace();
+    const { metadata } = await apps.createNamespacedDeployment({
+      namespace,
+      body: { metadata: { name: "cart" }, spec: { replicas: 2, selector, template } },
+    });
+    const pod = await podOfApp(namespace);
+    const run = { cluster, event: eventOf({ pod: `${namespace}/${pod}` }), params: { scope: "workload" } };
+
+    const result = await runActionner(networkpolicy, run);
+    const second = await runActionner(networkpolicy, run);
+
+    const name = `hallux-cart-${metadata?.uid?.slice(0, 8)}`;
+    expect(result).toMatchObject({
+      status: "success",
+      summary: "all pods of Deployment cart isolated",
+      objects: { networkpolicy: name },
+      undo: `kubectl delete networkpolicy ${name} -n ${namespace}`,
+    });
+    expect(second).toEqual({ status: "ignored", reason: `already isolated by NetworkPolicy ${name}` });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec?.podSelector).toEqual(selector);
+    expect(policy?.metadata?.ownerReferences).toEqual([
+      { apiVersion: "apps/v1", kind: "Deployment", name: "cart", uid: metadata?.uid },
+    ]);
+    expect(await labelsOf(namespace, pod)).not.toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it.each([
+    [
+      "StatefulSet",
+      (namespace: string) =>
+        apps.createNamespacedStatefulSet({
+          namespace,
+          body: { metadata: { name: "cart" }, spec: { replicas: 1, selector, template, serviceName: "cart" } },
+        }),
+    ],
+    [
+      "DaemonSet",
+      (namespace: string) =>
+        apps.createNamespacedDaemonSet({
+          namespace,
+          body: { metadata: { name: "cart" }, spec: { selector, template } },
+        }),
+    ],
+    [
+      "ReplicationController",
+      (namespace: string) =>
+        core.createNamespacedReplicationController({
+          namespace,
+          body: { metadata: { name: "cart" }, spec: { replicas: 1, selector: selector.matchLabels, template } },
+        }),
+    ],
+    [
+      "Job",
+      (namespace: string) =>
+        batch.createNamespacedJob({
+          namespace,
+          body: {
+            metadata: { name: "cart" },
+            spec: {
+              selector,
+              manualSelector: true,
+              template: { ...template, spec: { ...template.spec, restartPolicy: "Never" } },
+            },
+          },
+        }),
+    ],
+  ])("isolates the pods of a %s", async (kind, create) => {
+    const namespace = await cluster.namespace();
+    await create(namespace);
+    const pod = await podOfApp(namespace);
+
+    const result = await runActionner(networkpolicy, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/${pod}` }),
+      params: { scope: "workload" },
+    });
+
+    expect(result).toMatchObject({ status: "success", summary: `all pods of ${kind} cart isolated` });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec?.podSelector).toEqual(selector);
+  });
+
+  it("never makes a policy that selects every pod of the namespace", async () => {
+    const namespace = await cluster.namespace();
+    await apps.createNamespacedReplicaSet({
+      namespace,
+      body: { metadata: { name: "cart" }, spec: { replicas: 1, selector, template } },
+    });
+    const pod = await podOfApp(namespace);
+    const { real } = cluster.kubernetes;
+    const withoutSelector: Kubernetes = {
+      ...real,
+      async getWorkload(...call) {
+        const workload = await real.getWorkload(...call);
+        return workload && { ...workload, selector: {} };
+      },
+    };
+
+    const error = await runActionner(networkpolicy, {
+      cluster,
+      clients: { kubernetes: withoutSelector },
+      event: eventOf({ pod: `${namespace}/${pod}` }),
+      params: { scope: "workload" },
+    });
+
+    expect(error).toMatchObject({
+      code: "invalid",
+      message: "ReplicaSet cart has no selector that tells its pods from others",
+    });
+    expect(await policiesIn(namespace)).toEqual([]);
+  });
+
+  it("isolates a pod without an owner alone", async () => {
+    const { namespace, event } = await twins();
+
+    const result = await runActionner(networkpolicy, { cluster, event, params: { scope: "workload" } });
+
+    expect(result).toMatchObject({ status: "success", summary: "pod isolated" });
+    expect(await labelsOf(namespace, "cart-1")).toHaveProperty(["hallux.dev/isolated"]);
+    expect(await labelsOf(namespace, "cart-2")).not.toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it("uses every permission that it declares", () => {
+    expect(cluster.permissions.unused(networkpolicy)).toEqual([]);
+  });
+});
