@@ -1,0 +1,74 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 50);
+}
+
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? Number.NaN;
+}
+
+export interface Server {
+  readonly url: string;
+  /** From exec to the first 200 on /readyz. */
+  readonly readyMs: number;
+  /** Resident memory now. */
+  memoryMiB(): number;
+  stop(): Promise<void>;
+}
+
+/** Bundles Hallux as it ships. */
+export function build(): void {
+  execFileSync(process.execPath, ["scripts/build.ts"], { stdio: "inherit" });
+}
+
+/** The bundled Hallux as a process of its own, with these rules. */
+export async function startServer(rules: string, kubeconfig: string): Promise<Server> {
+  const dir = mkdtempSync(join(tmpdir(), "hallux-bench-"));
+  const config = join(dir, "config.yaml");
+  const rulesFile = join(dir, "rules.yaml");
+  const settings = ["listen_address: 127.0.0.1", "listen_port: 0", "log_format: json"];
+  writeFileSync(
+    config,
+    `${settings.join("\n")}\nkubeconfig: ${kubeconfig}\ndeduplication: { time_window_seconds: 0 }\n`,
+  );
+  writeFileSync(rulesFile, rules);
+
+  const started = performance.now();
+  const child = spawn(process.execPath, ["dist/hallux.js", "server", "-c", config, "-r", rulesFile], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const url = `http://127.0.0.1:${await portOf(child)}`;
+  while ((await fetch(`${url}/readyz`)).status !== 200) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  const readyMs = performance.now() - started;
+  return {
+    url,
+    readyMs,
+    memoryMiB: () => memoryOf(child),
+    stop: () => new Promise((resolve) => child.once("exit", () => resolve()).kill()),
+  };
+}
+
+async function portOf(child: ChildProcess): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.once("exit", (code) => reject(new Error(`hallux ended with ${code}`)));
+  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
+    const { port } = JSON.parse(line) as { port?: number };
+    if (port !== undefined) {
+      resolve(port);
+    }
+  });
+  return promise;
+}
+
+function memoryOf({ pid }: ChildProcess): number {
+  const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kib) / 1024;
+}

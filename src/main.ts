@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { text } from "node:stream/consumers";
+import { actionners } from "../actionners/index.ts";
+import { contexts } from "../contexts/index.ts";
+import { notifiers } from "../notifiers/index.ts";
+import { outputs } from "../outputs/index.ts";
+import manifest from "../package.json" with { type: "json" };
+import { createCatalogue } from "./catalogue/catalogue.ts";
+import { createProgram } from "./cli/program.ts";
+import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
+import type { Config } from "./config/schema.ts";
+
+const { env, stdin, stdout, stderr, argv } = process;
+
+await createProgram({
+  catalogue: createCatalogue({ actionners, contexts, outputs, notifiers }),
+  env,
+  version: manifest.version,
+  nodeVersion: process.version,
+  readFile: (path) => new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)),
+  readStdin: () => text(stdin),
+  write: (text) => void stdout.write(text),
+  writeError: (text) => void stderr.write(text),
+  setExitCode: (code) => {
+    process.exitCode = code;
+  },
+  now: () => new Date().toISOString(),
+  destination: stdout,
+  kubeconfigSource,
+  onStopRequest,
+}).parseAsync(argv);
+
+/** The configured file, else the pod's service account, else kubectl's own file. `KUBECONFIG` sets `kubeconfig`. */
+function kubeconfigSource({ kubeconfig }: Config): KubeconfigSource {
+  if (kubeconfig !== undefined) {
+    return { from: "file", path: kubeconfig.replace(/^~(?=\/|$)/, homedir()) };
+  }
+  return env["KUBERNETES_SERVICE_HOST"] === undefined
+    ? { from: "file", path: `${homedir()}/.kube/config` }
+    : { from: "cluster" };
+}
+
+/** The first signal stops in order; the second one ends at once. */
+function onStopRequest(stop: () => Promise<void>): void {
+  let stopping = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (stopping) {
+        process.exit(1);
+      }
+      stopping = true;
+      void stop().then(() => process.exit(0));
+    });
+  }
+}
