@@ -13,7 +13,7 @@ const reviews = {
 
 const groups = [...new Set([...resources.map(({ group }) => group), reviews.group])].filter((group) => group !== core);
 
-export const serverVersion = {
+const serverVersion = {
   major: "1",
   minor: "36",
   gitVersion: "v1.36.3",

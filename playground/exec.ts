@@ -7,8 +7,8 @@ import type { WebSocket } from "ws";
 import { containerOf } from "./logs.ts";
 import { existing } from "./objects.ts";
 import { flagIn } from "./read.ts";
+import type { Routed } from "./request.ts";
 import { pods } from "./resources.ts";
-import type { Routed } from "./server.ts";
 import type { Store } from "./store.ts";
 import type { Pod } from "./wire.ts";
 
@@ -52,7 +52,8 @@ export function executionOf(store: Store, { address, query }: Routed): Execution
  * background ends with the pod or the playground.
  */
 export class Executor {
-  readonly #root = mkdtempSync(join(tmpdir(), "playground-"));
+  /** Made with the first command. */
+  #root: string | undefined;
   readonly #path: string;
   readonly #running = new Set<Command>();
   /** Process groups that outlived their command, by the pod's UID. */
@@ -63,7 +64,7 @@ export class Executor {
     store.subscribe(({ type, resource, object }) => {
       if (type === "DELETED" && resource === pods) {
         this.#end(object.metadata.uid);
-        rmSync(join(this.#root, object.metadata.uid), { recursive: true, force: true });
+        this.#clean(object.metadata.uid);
       }
     });
   }
@@ -75,6 +76,7 @@ export class Executor {
       socket.close(1000);
       return;
     }
+    this.#root ??= mkdtempSync(join(tmpdir(), "playground-"));
     const directory = join(this.#root, execution.uid, execution.container);
     mkdirSync(directory, { recursive: true });
     const command = new Command(execution, socket, () => this.#ended(command));
@@ -86,7 +88,13 @@ export class Executor {
     for (const uid of new Set([...this.#left.keys(), ...[...this.#running].map(({ execution }) => execution.uid)])) {
       this.#end(uid);
     }
-    rmSync(this.#root, { recursive: true, force: true });
+    this.#clean("");
+  }
+
+  #clean(uid: string): void {
+    if (this.#root !== undefined) {
+      rmSync(join(this.#root, uid), { recursive: true, force: true });
+    }
   }
 
   #end(uid: string): void {

@@ -2,8 +2,8 @@ import type { ServerResponse } from "node:http";
 import { badRequest, invalid } from "./errors.ts";
 import { existing } from "./objects.ts";
 import { flagIn, numberIn } from "./read.ts";
+import type { Routed } from "./request.ts";
 import { pods } from "./resources.ts";
-import type { Routed } from "./server.ts";
 import type { Store } from "./store.ts";
 import type { Pod } from "./wire.ts";
 
@@ -145,15 +145,15 @@ class LogWriter {
   }
 
   write({ at, text }: Line): void {
+    if (this.#left === 0) {
+      return;
+    }
     const bytes = Buffer.from(this.#timestamps ? `${at} ${text}\n` : `${text}\n`);
     const fitting = bytes.subarray(0, Math.min(bytes.length, this.#left));
     this.#left -= fitting.length;
-    if (fitting.length > 0) {
-      this.#response.write(fitting);
-    }
+    this.#response.write(fitting);
     if (this.#left === 0) {
       this.#response.end();
-      this.#left = -1;
     }
   }
 }

@@ -184,12 +184,8 @@ function successor(resource: Resource, previous: KubeObject, sent: JsonObject, {
   const status = resource.status ? previous["status"] : sentStatus;
   const whole = { ...content, metadata, ...(status === undefined ? {} : { status }) } as unknown as KubeObject;
   const next = resource.complete(whole);
-  const changed = resource.generation && !isDeepStrictEqual(next["spec"], plain(previous["spec"]));
+  const changed = resource.generation && !isDeepStrictEqual(next["spec"], previous["spec"]);
   return changed ? withGeneration(next, (own.generation ?? 0) + 1) : next;
-}
-
-function plain(value: unknown): unknown {
-  return value === undefined ? undefined : structuredClone(value);
 }
 
 function kept(metadata: Metadata, fields: readonly (keyof Metadata)[]): Partial<Metadata> {

@@ -26,6 +26,14 @@ export interface Address {
   readonly subresource: string | undefined;
 }
 
+/** A request on a resource, understood. */
+export interface Routed {
+  readonly request: ApiRequest;
+  readonly resource: Resource;
+  readonly address: Address;
+  readonly query: URLSearchParams;
+}
+
 /** What a path under /api/v1 or /apis/GROUP/VERSION names; undefined elsewhere. */
 export function addressOf(path: string): Address | undefined {
   const parts = path.split("/").slice(1).map(decoded);

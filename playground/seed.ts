@@ -29,7 +29,7 @@ export function seedObjects(store: Store, seeds: readonly Seed[]): () => readonl
       ...seed.metadata,
       ...(namespace === undefined ? {} : { namespace }),
     };
-    store.put(resource, resource.complete({ ...structuredClone(seed), metadata }));
+    store.put(resource, resource.complete({ ...(JSON.parse(JSON.stringify(seed)) as Seed), metadata }));
     return { resource, namespace, name: seed.metadata.name };
   });
   return () => keys.flatMap(({ resource, namespace, name }) => store.get(resource, namespace, name) ?? []);

@@ -11,8 +11,7 @@ import { type Faults, faultError } from "./faults.ts";
 import type { Logs } from "./logs.ts";
 import { openApiAt } from "./openapi.ts";
 import { type Format, flagIn, formatOf, listObjects, numberIn, readObject, rendered, selectionOf } from "./read.ts";
-import { type Address, type ApiRequest, addressOf, resourceNamed, verbOf } from "./request.ts";
-import type { Resource } from "./resources.ts";
+import { type Address, type ApiRequest, addressOf, type Routed, resourceNamed, verbOf } from "./request.ts";
 import { isReview, review } from "./reviews.ts";
 import type { Store } from "./store.ts";
 import { serveWatch } from "./watch.ts";
@@ -28,14 +27,6 @@ export interface Context {
   /** Whose request it is, by bearer token. */
   readonly users: ReadonlyMap<string, string>;
   record(request: ApiRequest): void;
-}
-
-/** A request on a resource, understood. */
-export interface Routed {
-  readonly request: ApiRequest;
-  readonly resource: Resource;
-  readonly address: Address;
-  readonly query: URLSearchParams;
 }
 
 const bodyLimit = 3 * 1024 * 1024;
@@ -101,7 +92,8 @@ export function route(
   const query = url.searchParams;
   const { group, version, plural, namespace, name, subresource } = address;
   const verb = verbOf(request.method ?? "GET", address, query);
-  const dryRun = query.get("dryRun") === "All" || (request.method === "DELETE" && body.includes('"dryRun":["All"]'));
+  const dryRun =
+    query.get("dryRun") === "All" || (request.method === "DELETE" && /"dryRun"\s*:\s*\["All"\]/.test(body.toString()));
   return {
     request: { verb, group, version, resource: plural, subresource, namespace, name, user, dryRun },
     resource,

@@ -54,7 +54,7 @@ export class Store {
   put(resource: Resource, object: KubeObject): KubeObject {
     const { metadata } = object;
     const previous = this.get(resource, metadata.namespace, metadata.name);
-    if (previous !== undefined && isDeepStrictEqual(object, { ...previous, metadata: { ...previous.metadata } })) {
+    if (previous !== undefined && isDeepStrictEqual(object, previous)) {
       return previous;
     }
     const stored = this.#stamp(resource, object);

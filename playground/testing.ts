@@ -24,7 +24,12 @@ export async function ask(
     ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
-  return { code: response.status, text, body: text.startsWith("{") ? JSON.parse(text) : undefined };
+  return { code: response.status, text, body: isObject(text) ? JSON.parse(text) : undefined };
+}
+
+/** A log is plain text, a watch many objects. */
+function isObject(body: string): boolean {
+  return /^\{[^\n]*\}\n?$/.test(body);
 }
 
 export function podSeed(name: string, more: Partial<Seed["metadata"]> = {}, fields: object = {}): Seed {

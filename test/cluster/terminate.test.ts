@@ -38,10 +38,10 @@ async function replicaSet({ ready, wanted = ready }: { readonly ready: number; r
   });
   const pod = await readyPod(namespace, ready);
   if (wanted !== ready) {
-    const replicaSet = await apps.readNamespacedReplicaSet({ namespace, name });
     const nowhere = { ...template, spec: { ...template.spec, nodeSelector: { nowhere: "true" } } };
     const spec = { selector, replicas: wanted, template: nowhere };
-    await eventually(() => apps.replaceNamespacedReplicaSet({ namespace, name, body: { ...replicaSet, spec } }));
+    // Without a resourceVersion: the controller writes the status at the same time.
+    await apps.replaceNamespacedReplicaSet({ namespace, name, body: { metadata: { name }, spec } });
   }
   await eventually(async () => {
     const { spec, status } = await apps.readNamespacedReplicaSet({ namespace, name });
