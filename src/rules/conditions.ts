@@ -11,8 +11,14 @@ export type Parsed<T> = { readonly value: T } | { readonly fault: Fault };
 /** The event was raised by one of these Falco rules. Blanks around a name do not matter. */
 export function ruleIsOneOf(names: readonly string[]): Condition {
   const known = new Set(names.map((name) => name.trim()));
-  return ({ rule }) =>
-    known.has(rule.trim()) ? undefined : `Falco's rule is ${quote(rule)}, not ${names.map(quote).join(" or ")}`;
+  return ({ rule }) => (known.has(rule.trim()) ? undefined : `Falco's rule is ${quote(rule)}, not ${oneOf(names)}`);
+}
+
+/** Names the first few. */
+function oneOf(names: readonly string[]): string {
+  const others = names.length - maxNamed;
+  const named = others > 1 ? [...names.slice(0, maxNamed).map(quote), `one of ${others} others`] : names.map(quote);
+  return named.join(" or ");
 }
 
 const comparisons = {
@@ -96,10 +102,11 @@ function seen(event: FalcoEvent, field: string): string {
 
 /**
  * `field=value` or `field!=value`. The first operator divides, so that the value may hold `=`; blanks around each part do not
- * matter. `<NA>` can be asked for by name.
+ * matter, nor does a pair of double quotes around the whole value. `<NA>` can be asked for by name.
  */
 function parseFieldTest(text: string): Parsed<FieldTest> {
-  const [, field = "", operator = "", value = ""] = /^([^=]*?)\s*(!=|=)\s*(.*)$/s.exec(text) ?? [];
+  const [, field = "", operator = "", written = ""] = /^([^=]*?)\s*(!=|=)\s*(.*)$/s.exec(text) ?? [];
+  const value = /^"(.*)"$/s.exec(written)?.[1] ?? written;
   if (operator === "") {
     const message = text === "" ? "a condition is empty" : `"${text}" is no condition`;
     return { fault: { message, hint: "write field=value or field!=value" } };
@@ -153,6 +160,7 @@ export function splitAtCommas(text: string): readonly string[] {
 }
 
 const maxQuoted = 120;
+const maxNamed = 2;
 
 /** The event's texts are an attacker's: nothing in them may move a terminal's cursor or hide a line. */
 function quote(text: string): string {

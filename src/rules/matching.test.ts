@@ -107,6 +107,14 @@ describe("matching by output fields", () => {
     expect(matches(match, withFields({ "proc.cmdline": "env A=B==", "proc.name": "x=y" }))).toBe(false);
   });
 
+  it("takes a pair of double quotes around a value for no part of it, as Talon does", () => {
+    const match = { output_fields: ['k8s.ns.name="shop", user.name!="root"'] };
+
+    expect(matches(match, withFields({ "k8s.ns.name": "shop", "user.name": "www" }))).toBe(true);
+    expect(matches(match, withFields({ "k8s.ns.name": '"shop"', "user.name": "www" }))).toBe(false);
+    expect(matches(match, withFields({ "k8s.ns.name": "shop", "user.name": "root" }))).toBe(false);
+  });
+
   it("does not mind blanks around field, operator and value", () => {
     const match = { output_fields: ["  k8s.ns.name  !=  kube-system , user.name = root "] };
 
@@ -270,9 +278,10 @@ describe("texts of conditions", () => {
     expect(splitAtCommas(`${slashes}x`)).toEqual([`${slashes}x`]);
   });
 
-  /** As `compatibility` asks: backslashes before a comma twice, and the comma with one. */
+  /** Backslashes before a comma twice, the comma with one, and quotes around what has its own. */
   function escaped(text: string): string {
-    return text.replace(/(?<!\\)(\\*),/g, "$1$1\\,");
+    const written = text.replace(/(?<!\\)(\\*),/g, "$1$1\\,");
+    return /^".*"$/s.test(text) ? `"${written}"` : written;
   }
 });
 
