@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Catalogue } from "./catalogue/catalogue.ts";
 import { createAws, dryRunAws } from "./clients/aws/adapter.ts";
@@ -14,6 +15,7 @@ import type { RuleSet } from "./rules/rule.ts";
 import { Secret } from "./schema/secret.ts";
 import { createMetrics } from "./telemetry/otel-metrics.ts";
 
+const loadAgainMs = 5_000;
 const notifierLimits = { timeoutMs: 10_000, queueLimit: 1000, concurrency: 4 };
 
 export interface HalluxOptions {
@@ -47,14 +49,15 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
   const { backlog_bytes: backlogBytes, history_bytes: historyBytes } = config.ledger;
   const windowSeconds = config.deduplication.time_window_seconds;
   const ledger = createMemoryLedger({ windowSeconds, backlogBytes, historyBytes, clock: Date.now });
-  const unready = new Set<string>();
+  const unready: Unready = new Map();
+  const stopping = new AbortController();
 
   const intake = createIntake(intakeSettings(options), {
     ledger,
     metrics,
     renderMetrics: metrics.render,
     logger,
-    readiness: () => [...unready],
+    readiness: () => [...unready.values()],
     newId,
     clock,
   });
@@ -75,13 +78,16 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     concurrency: config.concurrency,
     logEveryEvent: config.print_all_events,
   });
-  setImmediate(preload, kubernetes, unready, logger);
+  if (usesKubernetes(options)) {
+    void loadKubernetes(kubernetes, { unready, logger, signal: stopping.signal });
+  }
 
   return {
     address,
     port,
     async stop() {
-      unready.add("Hallux is stopping");
+      unready.set("stopping", "Hallux is stopping");
+      stopping.abort();
       const graceMs = config.shutdown_grace_seconds * 1000;
       await intake.close(graceMs);
       await engine.stop(graceMs);
@@ -91,12 +97,49 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
   };
 }
 
-/** The client is slow to load: it is done before an event needs it, and after the port is open. */
-function preload(kubernetes: KubernetesClients, unready: Set<string>, logger: Logger): void {
-  kubernetes.load().catch((error: unknown) => {
-    unready.add(error instanceof Error ? error.message : String(error));
-    logger.error({ err: error }, "no access to kubernetes");
-  });
+/** Why events cannot be handled, by what is at fault. */
+type Unready = Map<string, string>;
+
+/**
+ * The client is slow to load: it is done before an event needs it, and after the port is open. Where the kubeconfig cannot be
+ * read it is tried again: it may be mounted later.
+ */
+async function loadKubernetes(client: KubernetesClients, peers: LoadingPeers): Promise<void> {
+  const { unready, logger, signal } = peers;
+  unready.set("kubernetes", "the Kubernetes client is loading");
+  for (let told = ""; !signal.aborted; ) {
+    const reason = await client.load().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    if (reason === undefined) {
+      unready.delete("kubernetes");
+      return;
+    }
+    unready.set("kubernetes", reason);
+    if (reason !== told) {
+      logger.error({ reason }, "no access to kubernetes: set kubeconfig (or KUBECONFIG) to a file that gives it");
+      told = reason;
+    }
+    await sleep(loadAgainMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+interface LoadingPeers {
+  readonly unready: Unready;
+  readonly logger: Logger;
+  /** Ends the trying. */
+  readonly signal: AbortSignal;
+}
+
+/** Whether anything that the rules or the configuration ask for works on the cluster. */
+function usesKubernetes({ rules, catalogue, config }: HalluxOptions): boolean {
+  const entries = rules.rules.flatMap(({ actions, notifiers }) => [
+    ...actions.flatMap(({ actionner, contexts }) => [actionner, ...contexts]),
+    ...notifiers.map((id) => catalogue.notifiers.get(id)),
+  ]);
+  const told = config.default_notifiers.map((id) => catalogue.notifiers.get(id));
+  return [...entries, ...told].some((entry) => entry?.uses.includes("kubernetes"));
 }
 
 function clientSets(kubernetes: KubernetesClients, { config, metadataDisabled }: HalluxOptions): ClientSets {

@@ -137,5 +137,7 @@ function readLog({ stdout }: ChildProcess, logFile: string): Pick<HalluxProcess,
 
 function lastWords(entries: readonly LogEntry[]): string {
   const last = entries.at(-1);
-  return last === undefined ? "" : [last.msg, last.reason, last.err?.message].filter((words) => words !== undefined).join(": ");
+  return last === undefined
+    ? ""
+    : [last.msg, last.reason, last.err?.message].filter((words) => words !== undefined).join(": ");
 }

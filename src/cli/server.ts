@@ -91,16 +91,35 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
       metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
     });
   } catch (error) {
-    logger.fatal({ err: error }, "hallux cannot start");
+    logger.fatal(addressFault(error, config) ?? { err: error }, "hallux cannot start");
     return deps.setExitCode(1);
   }
   const { address, port } = hallux;
-  logger.info({ address, port, rules: rules.rules.length, files, version }, "hallux is listening");
+  const tls = config.tls.cert_file !== undefined;
+  logger.info({ address, port, tls, rules: rules.rules.length, files, version }, "hallux is listening");
   deps.onStopRequest(async () => {
     logger.info("hallux is stopping");
     await hallux.stop();
     logger.info("hallux has stopped");
   });
+}
+
+/** What an operator can mend; undefined for any other error. */
+function addressFault(
+  error: unknown,
+  { listen_address, listen_port }: Config,
+): { readonly reason: string } | undefined {
+  const address = `${listen_address}:${listen_port}`;
+  switch ((error as { readonly code?: unknown }).code) {
+    case "EADDRINUSE":
+      return { reason: `${address} is taken by another process: end that one, or set another listen_port` };
+    case "EADDRNOTAVAIL":
+      return { reason: `${address} is not an address of this machine: set another listen_address` };
+    case "EACCES":
+      return { reason: `listening on ${address} is not permitted: set a listen_port above 1023` };
+    default:
+      return undefined;
+  }
 }
 
 /** Notifiers that rules name and the configuration does not complete. */

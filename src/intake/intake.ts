@@ -150,7 +150,6 @@ async function listen(server: Server, settings: IntakeSettings, logger: Logger):
 
   const bound = server.address() as AddressInfo;
   const { address, port } = bound;
-  logger.info({ address, port, tls: settings.tls !== undefined }, "receiver listening");
   if (isOpenToAll(settings)) {
     logger.warn({ address, port }, "no authentication is configured: whoever reaches this port can cause responses");
   }

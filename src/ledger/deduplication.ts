@@ -1,8 +1,10 @@
+import { hash } from "node:crypto";
 import type { FalcoEvent } from "../events/event.ts";
 import { describeTarget, targetOf } from "../events/target.ts";
 
 /** Enough for an hour of 25 events a second; beyond it the oldest are forgotten first. */
 const remembered = 100_000;
+const maxKeyLength = 512;
 
 /** Knows which of the recent events a new one repeats. */
 export interface Deduplication {
@@ -22,7 +24,7 @@ export function createDeduplication(windowSeconds: number): Deduplication {
       if (windowSeconds === 0) {
         return undefined;
       }
-      const key = keyOf(event);
+      const key = shortened(keyOf(event));
       const earlier = seen.get(key);
       if (earlier !== undefined && (event.uuid !== undefined || now - earlier.at < windowSeconds * 1000)) {
         return earlier.id;
@@ -46,6 +48,11 @@ function keyOf(event: FalcoEvent): string {
   return event.uuid === undefined
     ? JSON.stringify(["event", event.rule, event.source, event.hostname ?? "", subjectOf(event)])
     : JSON.stringify(["uuid", event.uuid]);
+}
+
+/** Whatever a sender writes, what is remembered of it stays small. */
+function shortened(key: string): string {
+  return key.length > maxKeyLength ? hash("sha256", key) : key;
 }
 
 function subjectOf(event: FalcoEvent): string {

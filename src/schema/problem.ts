@@ -32,20 +32,27 @@ export function didYouMean(written: string, known: Iterable<string>): string | u
   return nearest === undefined ? undefined : `did you mean "${nearest.name}"?`;
 }
 
-/** Levenshtein; gives up (Infinity) where the lengths alone exceed the limit. */
+/** Levenshtein, two letters swapped being one edit; gives up (Infinity) where the lengths alone exceed the limit. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) {
     return Number.POSITIVE_INFINITY;
   }
-  const firstRow = Array.from({ length: b.length + 1 }, (_, index) => index);
-  return [...a].reduce((row, letter, index) => nextRow(row, letter, [...b], index + 1), firstRow).at(-1) ?? 0;
+  const rows = [Array.from({ length: b.length + 1 }, (_, index) => index)];
+  while (rows.length <= a.length) {
+    rows.push(nextRow(rows, a, b));
+  }
+  return rows.at(-1)?.at(-1) ?? 0;
 }
 
-function nextRow(previous: readonly number[], letter: string, b: readonly string[], first: number): number[] {
-  const row = [first];
-  for (const [j, other] of b.entries()) {
-    const substitution = (previous[j] ?? 0) + (letter === other ? 0 : 1);
-    row.push(Math.min(substitution, (previous[j + 1] ?? 0) + 1, (row[j] ?? 0) + 1));
+function nextRow(rows: readonly (readonly number[])[], a: string, b: string): number[] {
+  const i = rows.length;
+  const [beforePrevious = [], previous = []] = [rows[i - 2], rows[i - 1]];
+  const row = [i];
+  for (let j = 1; j <= b.length; j++) {
+    const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+    const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+    const swap = swapped ? (beforePrevious[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY;
+    row.push(Math.min(substitution, swap, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
   }
   return row;
 }

@@ -3,7 +3,10 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { type WebSocket, WebSocketServer } from "ws";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { createKubernetes, type KubernetesClients } from "../../src/clients/kubernetes/adapter.ts";
 import type { Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
@@ -41,6 +44,22 @@ async function serverAt(answer: RequestListener): Promise<string> {
 
 async function serverThat(answer: RequestListener): Promise<KubernetesClients> {
   return clientOf(kubeconfigFor(await serverAt(answer)));
+}
+
+/** An API server that answers every exec so. */
+async function execServerThat(converse: (socket: WebSocket) => void): Promise<KubernetesClients> {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  server.on("connection", converse);
+  await new Promise((resolve) => server.once("listening", resolve));
+  onTestFinished(() => void server.close());
+  return clientOf(kubeconfigFor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+}
+
+/** After everything that nobody holds any more has been freed. */
+function memoryInBuffers(): number {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  return process.memoryUsage().arrayBuffers;
 }
 
 function kubeconfigFor(server: string, user: object = { token: "secret" }): string {
@@ -201,6 +220,28 @@ describe("exec", () => {
 
     expect(result).toEqual({ exitCode: 0, stdout: "", stderr: "", truncated: false });
     expect(after.exitCode).toBe(1);
+  });
+
+  it("holds in memory what it keeps, however much a hostile container writes", async () => {
+    const mebibyte = Buffer.alloc(1024 * 1024, 1);
+    const flooded = Promise.withResolvers<WebSocket>();
+    const kubernetes = await execServerThat(async (socket) => {
+      for (let sent = 0; sent < 256; sent++) {
+        await new Promise((resolve) => socket.send(mebibyte, resolve));
+      }
+      socket.once("pong", () => flooded.resolve(socket));
+      socket.ping();
+    });
+    const before = memoryInBuffers();
+    const pod = { namespace: "shop", name: "cart-1" } as Pod;
+
+    const going = kubernetes.real.exec(pod, { ...execOptions, command: ["yes"] }, inTime());
+    const socket = await flooded.promise;
+    const growth = memoryInBuffers() - before;
+    socket.send(Buffer.from(`\u0003${JSON.stringify({ status: "Success" })}`));
+
+    expect(await going).toMatchObject({ stdout: "\u0001".repeat(1024), truncated: true });
+    expect(growth).toBeLessThan(128 * mebibyte.length);
   });
 
   it("is unavailable where the connection ends before the command does", async () => {

@@ -84,7 +84,7 @@ function attach(child: ChildProcessByStdio<null, Readable, Readable>): HalluxPro
     logged,
     exited,
     async listening() {
-      const { address, port, tls } = await logged(({ msg }) => msg === "receiver listening");
+      const { address, port, tls } = await logged(({ msg }) => msg === "hallux is listening");
       await logged(({ msg }) => msg === "hallux is listening");
       return `${tls ? "https" : "http"}://${address === "0.0.0.0" ? "127.0.0.1" : address}:${port}`;
     },

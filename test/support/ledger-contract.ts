@@ -65,6 +65,20 @@ export function ledgerContract(name: string, { open }: LedgerFactory): void {
       await ledger.close();
     });
 
+    it("compares texts of any length to their end", async () => {
+      const ledger = await withWindow(5);
+      const long = "x".repeat(100_000);
+      const first = eventOf({ uuid: `${long}1` });
+
+      await ledger.accept(first);
+      const another = await ledger.accept(eventOf({ uuid: `${long}2` }));
+      const again = await ledger.accept(eventOf({ uuid: `${long}1` }));
+
+      expect(another).toEqual({ status: "accepted" });
+      expect(again).toEqual({ status: "duplicate", of: first.id });
+      await ledger.close();
+    });
+
     it("is off where the window is 0", async () => {
       const ledger = await withWindow(0);
 
