@@ -89,8 +89,9 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
       unready.set("stopping", "Hallux is stopping");
       stopping.abort();
       const graceMs = config.shutdown_grace_seconds * 1000;
+      const until = performance.now() + graceMs;
       await intake.close(graceMs);
-      await engine.stop(graceMs);
+      await engine.stop(Math.max(0, until - performance.now()));
       await ledger.close();
       await kubernetes.close();
     },

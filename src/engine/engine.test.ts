@@ -7,7 +7,7 @@ import { ignored, type Outcome, type Result, success } from "../catalogue/outcom
 import type { Clients } from "../clients/clients.ts";
 import type { Kubernetes, Pod } from "../clients/kubernetes/port.ts";
 import { type PodTarget, podOf } from "../events/target.ts";
-import type { ResponseRecord } from "../ledger/ledger.ts";
+import type { Ledger, ResponseRecord } from "../ledger/ledger.ts";
 import { createMemoryLedger } from "../ledger/memory.ts";
 import type { Action, Rule } from "../rules/rule.ts";
 import { recordingMetrics } from "../../test/support/metrics.ts";
@@ -86,6 +86,10 @@ function clientsWith(getPod: (target: PodTarget) => Promise<Pod>): Clients {
   return { kubernetes: { getPod } as unknown as Kubernetes, aws: {} as Clients["aws"] };
 }
 
+function memoryLedger(): Ledger {
+  return createMemoryLedger({ windowSeconds: 0, backlogBytes: 1e6, historyBytes: 1e6, clock: Date.now });
+}
+
 interface Overrides extends Partial<EngineOptions> {
   readonly notifiers?: readonly Notifier[];
   readonly getPod?: (target: PodTarget) => Promise<Pod>;
@@ -93,7 +97,7 @@ interface Overrides extends Partial<EngineOptions> {
 
 /** An engine at work on these rules, with a notifier that remembers. */
 function start(rules: readonly Rule[], { notifiers = [], getPod, ...overrides }: Overrides = {}) {
-  const ledger = createMemoryLedger({ windowSeconds: 0, backlogBytes: 1e6, historyBytes: 1e6, clock: Date.now });
+  const ledger = overrides.ledger ?? memoryLedger();
   const clients = clientsWith(getPod ?? (async (target) => podSeen(target)));
   const metrics = recordingMetrics();
   const notified: Notification[] = [];
@@ -250,6 +254,19 @@ describe("a deadline", () => {
     expect(outcomes).toMatchObject([{ status: "failure", code: "timeout" }]);
   });
 
+  it("ends the look at a pod before a destructive action, too", async () => {
+    const destroying = actionner(async () => done, { destructive: true });
+
+    const { outcomes } = await respond([rule([action(destroying)])], undefined, {
+      getPod: () => new Promise(() => {}),
+      actionTimeoutMs: 20,
+    });
+
+    expect(outcomes).toMatchObject([
+      { status: "failure", code: "timeout", message: expect.stringContaining("pod shop/cart-1 could not be read") },
+    ]);
+  });
+
   it("fires the action's signal", async () => {
     let aborted = false;
     const waiting = actionner(({ signal }) => {
@@ -375,7 +392,9 @@ describe("a dry run", () => {
 
     expect(used).toEqual([dryRunClients]);
     expect(used[0]).toBe(dryRunClients);
-    expect(outcomes).toMatchObject([{ status: "dry_run", would: "success", message: "pod labelled", undo: undefined }]);
+    expect(outcomes).toMatchObject([
+      { status: "dry_run", would: "success", message: "dry run: pod labelled", undo: undefined },
+    ]);
   });
 
   it("says that it would fail, with the code, and stops where the real run would", async () => {
@@ -449,6 +468,62 @@ describe("notifiers", () => {
         ["notified", "hanging", "failure"],
       ]),
     );
+  });
+});
+
+describe("a ledger that fails", () => {
+  const noDisk = () => Promise.reject(new Error("no disk"));
+
+  it("for one response leaves the others of the event running, and the event unfinished until they end", async () => {
+    const ledger = memoryLedger();
+    const order: string[] = [];
+    const slow = actionner(async () => {
+      await turn();
+      order.push("acted");
+      return done;
+    });
+    const failing: Ledger = {
+      ...ledger,
+      record: (transition) =>
+        transition.type === "planned" && transition.rule === "unlucky" ? noDisk() : ledger.record(transition),
+      async *work(signal) {
+        for await (const work of ledger.work(signal)) {
+          yield { ...work, finish: async () => void order.push("finished") };
+        }
+      },
+    };
+
+    await respond([rule([action(slow)], { name: "unlucky" }), rule([action(slow)])], undefined, { ledger: failing });
+
+    expect(order).toEqual(["acted", "finished"]);
+  });
+
+  it("to finish an event or to record a notification is logged, and stops nothing", async () => {
+    const ledger = memoryLedger();
+    const lines: string[] = [];
+    const failing: Ledger = {
+      ...ledger,
+      record: (transition) => (transition.type === "notified" ? noDisk() : ledger.record(transition)),
+      async *work(signal) {
+        for await (const work of ledger.work(signal)) {
+          yield { ...work, finish: noDisk };
+        }
+      },
+    };
+
+    const { outcomes } = await respond(
+      [rule([action(actionner(async () => done))])],
+      [eventOf({ pod: "shop/a" }), eventOf({ pod: "shop/b" })],
+      { ledger: failing, logger: pino({ level: "error" }, { write: (line) => void lines.push(JSON.parse(line).msg) }) },
+    );
+
+    expect(outcomes).toHaveLength(2);
+    expect(lines.sort()).toEqual([
+      "event not handled to the end: internal error",
+      "event not handled to the end: internal error",
+      "notification not recorded",
+      "notification not recorded",
+    ]);
   });
 });
 

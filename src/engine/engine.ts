@@ -12,6 +12,10 @@ import type { Delivery, Notifications } from "./notifications.ts";
 import { queueKey, type Response, sight, subjectOf } from "./plan.ts";
 import { createQueues } from "./queues.ts";
 
+/** Of the event's texts, in a log line. */
+const maxNameLength = 256;
+const maxOutputLength = 1024;
+
 export interface EngineOptions extends ExecuteOptions {
   readonly ledger: Ledger;
   /** Asked once per event: a response keeps the rules it began with. */
@@ -42,13 +46,13 @@ export function startEngine(options: EngineOptions): Engine {
   const takeWork = async () => {
     for await (const work of options.ledger.work(taking.signal)) {
       const handling = respond(work)
+        .finally(() => work.finish())
         .catch((error: unknown) => {
           options.logger.error(
             { err: error, uuid: uuidOf(work.event) },
             "event not handled to the end: internal error",
           );
-        })
-        .then(() => work.finish());
+        });
       underWay.add(handling);
       void handling.finally(() => underWay.delete(handling));
     }
@@ -72,7 +76,7 @@ export function startEngine(options: EngineOptions): Engine {
 
 /** match → plan → guard → execute → record → notify, for one event. */
 function createResponder(options: EngineOptions, signal: AbortSignal): (work: Work) => Promise<void> {
-  const { rules, metrics, newId, clients } = options;
+  const { rules, metrics, newId, clients, actionTimeoutMs } = options;
   const queues = createQueues(options.concurrency);
 
   return async (work) => {
@@ -88,16 +92,20 @@ function createResponder(options: EngineOptions, signal: AbortSignal): (work: Wo
       );
     }
 
-    await Promise.all(
+    const responses = await Promise.allSettled(
       matched.map((rule) => {
         // Seen now, before it waits behind others on the same target.
-        const sighting = sight(rule, target, clients.real, signal);
+        const sighting = sight(rule, target, clients.real, { timeoutMs: actionTimeoutMs, signal });
         return queues.run(queueKey(event, target), async () => {
           const response: Response = { id: newId(), event, rule, target, sighting: await sighting };
           await carryOut(response, work, { ...options, logger: log }, signal);
         });
       }),
     );
+    const faults = responses.flatMap((response) => (response.status === "rejected" ? [response.reason] : []));
+    if (faults.length > 0) {
+      throw new AggregateError(faults, `${faults.length} of ${responses.length} responses failed: ${faults[0]}`);
+    }
   };
 }
 
@@ -192,20 +200,30 @@ function delivered(
   { ledger, metrics, logger, clock }: EngineOptions,
 ): void {
   const error = delivery.status === "failure" ? delivery.error.message : undefined;
-  const problem = delivery.status === "dropped" ? "dropped: its queue is full" : error;
+  const problem = delivery.status === "dropped" ? `dropped: ${delivery.reason}` : error;
   metrics.notified(notifier, delivery.status);
   if (problem !== undefined) {
     logger.warn({ notifier, rule: response.rule.name, message: problem }, "notification failed");
   }
   const at = clock().toISOString();
-  void ledger.record({ type: "notified", at, response: response.id, action: position, notifier, error: problem });
+  ledger
+    .record({ type: "notified", at, response: response.id, action: position, notifier, error: problem })
+    .catch((err: unknown) => logger.error({ err, notifier, rule: response.rule.name }, "notification not recorded"));
 }
 
 /** What a log line shows of an event, whatever its size. */
 function summaryOf({ rule, priority, source, hostname, time, output }: FalcoEvent): object {
-  return { rule, priority, source, hostname, time, output: output?.slice(0, 1024) };
+  return {
+    rule: rule.slice(0, maxNameLength),
+    priority,
+    source: source.slice(0, maxNameLength),
+    hostname: hostname?.slice(0, maxNameLength),
+    time,
+    output: output?.slice(0, maxOutputLength),
+  };
 }
 
-function uuidOf(event: FalcoEvent): string {
-  return event.uuid ?? event.id;
+/** For a log line, as long as it may be. */
+function uuidOf({ uuid, id }: FalcoEvent): string {
+  return uuid?.slice(0, maxNameLength) ?? id;
 }

@@ -161,7 +161,7 @@ function dress(ending: Ending, { target, durationMs, dryRun }: Circumstances): O
   return {
     status: dryRun ? "dry_run" : ending.status,
     would: dryRun ? ending.status : undefined,
-    message: messageOf(ending),
+    message: dryRun ? `dry run: ${messageOf(ending)}` : messageOf(ending),
     code: ending.status === "failure" ? ending.error.code : undefined,
     target: done?.target ?? target,
     objects: done?.objects ?? {},

@@ -64,5 +64,6 @@ describe("notifications", () => {
     await line.drained();
 
     expect(deliveries.map(({ status }) => status).sort()).toEqual(["dropped", "failure"]);
+    expect(deliveries).toContainEqual({ status: "dropped", reason: "Hallux is stopping" });
   });
 });

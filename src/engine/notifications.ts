@@ -2,6 +2,8 @@ import type { Notification, Notifier } from "../catalogue/catalogue.ts";
 import type { Clients } from "../clients/clients.ts";
 import { withDeadline } from "./deadline.ts";
 
+const stopped = "Hallux is stopping";
+
 /** A notifier with its settings from the configuration. */
 export interface ConfiguredNotifier {
   readonly notifier: Notifier;
@@ -22,7 +24,7 @@ export interface NotificationsOptions {
 export type Delivery =
   | { readonly status: "success" }
   | { readonly status: "failure"; readonly error: Error }
-  | { readonly status: "dropped" };
+  | { readonly status: "dropped"; readonly reason: string };
 
 export interface Notifications {
   /** Puts it in the notifier's own queue and returns at once; `ended` is called once. */
@@ -56,7 +58,7 @@ export function createNotifications(options: NotificationsOptions): Notification
     async drained() {
       await Promise.all([...lines.values()].map((line) => line.drained()));
     },
-    stop: () => stopping.abort(new Error("Hallux is stopping")),
+    stop: () => stopping.abort(new Error(stopped)),
   };
 }
 
@@ -98,8 +100,9 @@ function createLine(
 
   return {
     send(notification, ended) {
-      if (waiting.length >= queueLimit || stopping.aborted) {
-        ended({ status: "dropped" });
+      const reason = stopping.aborted ? stopped : waiting.length >= queueLimit ? "its queue is full" : undefined;
+      if (reason !== undefined) {
+        ended({ status: "dropped", reason });
         return;
       }
       if (running === 0 && waiting.length === 0) {

@@ -3,6 +3,7 @@ import type { Kubernetes, Pod } from "../clients/kubernetes/port.ts";
 import type { FalcoEvent } from "../events/event.ts";
 import { type PodTarget, type Target, targetOf } from "../events/target.ts";
 import type { Rule } from "../rules/rule.ts";
+import { withDeadline } from "./deadline.ts";
 
 /** One rule applied to one event. */
 export interface Response {
@@ -47,18 +48,19 @@ export function queueKey(event: FalcoEvent, target: Target): string {
   }
 }
 
-/** Looks at the pod where an action of the rule is destructive. Never rejects. */
+/** Looks at the pod where an action of the rule is destructive. Never rejects, nor takes longer than the deadline. */
 export async function sight(
   rule: Rule,
   target: Target,
   clients: { readonly kubernetes: Kubernetes },
-  signal: AbortSignal,
+  deadline: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Sighting> {
   if (target.kind !== "pod" || !needsSighting(rule)) {
     return { kind: "unseen" };
   }
   try {
-    return { kind: "seen", pod: await clients.kubernetes.getPod(target, signal) };
+    const pod = await withDeadline(deadline, (signal) => clients.kubernetes.getPod(target, signal));
+    return { kind: "seen", pod };
   } catch (error) {
     return failedSighting(error, target);
   }

@@ -241,14 +241,35 @@ describe("a text that is no event", () => {
     expect(fault.message).toContain(`got ${got}`);
   });
 
-  it.each(["[", '{"a":'])("is nested too deeply: 100 000 times %s", (open) => {
-    const text = open === "[" ? "[".repeat(100_000) + "]".repeat(100_000) : nestedObjects(100_000);
+  it.each(["[", '{"a":'])("is nested too deeply: 9000 times %s", (open) => {
+    const text = open === "[" ? "[".repeat(9000) + "]".repeat(9000) : nestedObjects(9000);
 
     expect(faultOf(text)).toMatchObject({
       reason: "not_json",
       expected: "JSON nested at most 32 levels deep",
       message: "the JSON is nested too deeply",
     });
+  });
+
+  it.each(["{}", "[[]]", "1", '"\\",{["'])(
+    "holds more values than any event, which would hold up the others: %s",
+    (value) => {
+      const withValues = (count: number) =>
+        `{"rule":"r","priority":"Debug","x":[${Array(count).fill(value).join(",")}]}`;
+
+      expect(eventIn(withValues(3000)).rule).toBe("r");
+      expect(faultOf(withValues(10_001))).toMatchObject({
+        reason: "not_json",
+        expected: "JSON of at most 10000 values",
+        message: "the JSON holds too many values",
+      });
+    },
+  );
+
+  it("keeps a long text, whatever is in it", () => {
+    const output = '{"a":[1,2],"b\\"},'.repeat(50_000);
+
+    expect(eventIn(JSON.stringify({ rule: "r", priority: "Debug", output })).output).toBe(output);
   });
 
   it("is nested one level too deep", () => {

@@ -26,6 +26,8 @@ export interface Receipt {
 
 /** Falco sends lists and objects two deep; what comes after it (the ledger, payloads) recurses. */
 const maxDepth = 32;
+/** An event has some dozens. Each costs the parser up to a microsecond: a megabyte of `{}` would hold up all the others. */
+const maxValues = 10_000;
 
 const anEvent = "one event as a JSON object";
 const noFields: OutputFields = Object.freeze(Object.create(null));
@@ -87,6 +89,9 @@ function objectIn(text: string): JsonObject {
 }
 
 function valueIn(text: string): JsonValue {
+  if (text.length > maxValues && hasMoreValuesThan(maxValues, text)) {
+    throw tooManyValues();
+  }
   try {
     return parseJson(wellFormed(text));
   } catch (error) {
@@ -107,6 +112,32 @@ function notJson(text: string, { message }: SyntaxError): Unreadable {
 function tooDeep(): Unreadable {
   const expected = `JSON nested at most ${maxDepth} levels deep`;
   return new Unreadable({ reason: "not_json", field: undefined, expected, message: "the JSON is nested too deeply" });
+}
+
+function tooManyValues(): Unreadable {
+  const expected = `JSON of at most ${maxValues} values`;
+  return new Unreadable({ reason: "not_json", field: undefined, expected, message: "the JSON holds too many values" });
+}
+
+/** By what opens and what parts them, outside of texts. */
+function hasMoreValuesThan(limit: number, json: string): boolean {
+  let values = 0;
+  let inText = false;
+  for (let at = 0; at < json.length && values <= limit; at++) {
+    switch (json[at]) {
+      case "\\":
+        at += 1;
+        break;
+      case '"':
+        inText = !inText;
+        break;
+      case "{":
+      case "[":
+      case ",":
+        values += inText ? 0 : 1;
+    }
+  }
+  return values > limit;
 }
 
 function isDeeperThan(levels: number, value: JsonValue | undefined): boolean {

@@ -187,6 +187,19 @@ describe("too many connections", () => {
     expect(String(answer)).toMatch(/^HTTP\/1\.1 202 /);
     expect(counted).toContain("eventRefused unavailable");
   });
+
+  it("that are only kept open give way to one that sends an event", async () => {
+    const { url, port, counted } = await startIntake({ settings: { maxConnections: 2 } });
+    for (const _ of [1, 2]) {
+      const idle = dial(port, "GET /healthz HTTP/1.1\r\nHost: hallux\r\n\r\n");
+      await once(idle, "data");
+    }
+
+    const answer = await fetch(url, { method: "POST", body: anEvent });
+
+    expect(answer.status).toBe(202);
+    expect(counted).toEqual(["eventAccepted"]);
+  });
 });
 
 describe("close", () => {

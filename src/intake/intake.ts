@@ -134,7 +134,23 @@ function createHttpServer({ tls, timeouts, maxConnections = defaults.maxConnecti
       : createTlsServer({ ...options, ...tlsOptions(tls), handshakeTimeout: headers });
   server.timeout = request;
   server.maxConnections = maxConnections;
+  keepRoom(server, maxConnections);
   return server;
+}
+
+/** The last connection that is taken ends the idle ones: whoever only keeps them open keeps nobody out. */
+function keepRoom(server: Server, maxConnections: number): void {
+  let open = 0;
+  // Before node:http takes it on: until its first byte a connection counts as idle, too.
+  server.prependListener("connection", (socket) => {
+    open += 1;
+    socket.once("close", () => {
+      open -= 1;
+    });
+    if (open >= maxConnections) {
+      server.closeIdleConnections();
+    }
+  });
 }
 
 /** A certificate is asked for, not demanded: probes have none, and the gate tells a sender without one what is missing. */

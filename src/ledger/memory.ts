@@ -14,7 +14,7 @@ export interface MemoryLedgerOptions {
   readonly windowSeconds: number;
   /** Bytes of accepted events not yet finished: beyond it, `accept` rejects. */
   readonly backlogBytes: number;
-  /** Bytes of the events whose responses are kept for the history. */
+  /** Bytes of what is kept for the history: responses, with their events. */
   readonly historyBytes: number;
   /** Milliseconds. */
   readonly clock: () => number;
@@ -24,6 +24,7 @@ interface MutableRecord {
   readonly response: string;
   readonly event: FalcoEvent;
   readonly transitions: Transition[];
+  bytes: number;
 }
 
 /** Holds everything in this process: nothing survives a restart. The durable drivers take its place. */
@@ -131,7 +132,7 @@ interface History {
   responses(query: ResponseQuery): readonly ResponseRecord[];
 }
 
-/** Keeps the newest responses, by the size of their events. */
+/** Keeps the newest responses, by the size of their events and of what is on record of them. */
 function createHistory(limit: number): History {
   const records = new Map<string, MutableRecord>();
   let bytes = 0;
@@ -139,22 +140,30 @@ function createHistory(limit: number): History {
   const dropOldest = () => {
     const [oldest] = records.values();
     if (oldest !== undefined) {
-      bytes -= bytesOf(oldest.event);
+      bytes -= oldest.bytes;
       records.delete(oldest.response);
+    }
+  };
+
+  const grow = (record: MutableRecord, added: number) => {
+    record.bytes += added;
+    bytes += added;
+    while (bytes > limit && records.size > 1) {
+      dropOldest();
     }
   };
 
   return {
     record(transition, eventOf) {
+      const { response } = transition;
       const event = transition.type === "planned" ? eventOf(transition.event) : undefined;
-      if (event !== undefined) {
-        records.set(transition.response, { response: transition.response, event, transitions: [] });
-        bytes += bytesOf(event);
+      const record = event === undefined ? records.get(response) : { response, event, transitions: [], bytes: 0 };
+      if (record === undefined) {
+        return;
       }
-      records.get(transition.response)?.transitions.push(transition);
-      while (bytes > limit && records.size > 1) {
-        dropOldest();
-      }
+      records.set(response, record);
+      record.transitions.push(transition);
+      grow(record, sizeOf(transition) + (event === undefined ? 0 : bytesOf(event)));
     },
     responses({ limit: count, rule, status }) {
       return [...records.values()]
@@ -167,11 +176,15 @@ function createHistory(limit: number): History {
             status === undefined || transitions.some((t) => t.type === "ended" && t.outcome.status === status),
         )
         .slice(0, count)
-        .map((record) => ({ ...record, transitions: [...record.transitions] }));
+        .map(({ response, event, transitions }) => ({ response, event, transitions: [...transitions] }));
     },
   };
 }
 
 function bytesOf(event: FalcoEvent): number {
-  return JSON.stringify(event.sent).length;
+  return sizeOf(event.sent);
+}
+
+function sizeOf(value: object): number {
+  return JSON.stringify(value).length;
 }

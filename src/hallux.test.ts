@@ -1,0 +1,78 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { pino } from "pino";
+import { expect, it, onTestFinished } from "vitest";
+import { realCatalogue } from "../test/support/real-catalogue.ts";
+import { loadConfig } from "./config/load.ts";
+import { startHallux } from "./hallux.ts";
+import { loadRules } from "./rules/load.ts";
+
+const labelRule = `
+- rule: Label
+  match: {}
+  actions:
+    - { action: Mark, actionner: "kubernetes:label", parameters: { labels: { suspicious: "true" } } }
+`;
+const anEvent = `{"rule":"r","priority":"Debug","output_fields":{"k8s.pod.name":"cart-1","k8s.ns.name":"shop"}}`;
+
+it("stops within the grace period, whatever senders and actions do", async () => {
+  const apiServer = await silentServer();
+  const hallux = await start({ SHUTDOWN_GRACE_SECONDS: "1" }, apiServer);
+  const halfARequest = connect(hallux.port, "127.0.0.1");
+  halfARequest.on("error", () => {});
+  halfARequest.write("POST / HTTP/1.1\r\nHost: hallux\r\nContent-Length: 100\r\n\r\n{");
+  await fetch(`http://127.0.0.1:${hallux.port}/`, { method: "POST", body: anEvent });
+
+  const asked = performance.now();
+  await hallux.stop();
+
+  expect(performance.now() - asked).toBeLessThan(1500);
+});
+
+/** Takes requests and never answers. */
+async function silentServer(): Promise<number> {
+  const server = createServer(() => {});
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function start(env: Readonly<Record<string, string>>, apiServerPort: number) {
+  const catalogue = realCatalogue;
+  const readFile = () => "";
+  const { config, problems } = loadConfig({
+    env: { LISTEN_ADDRESS: "127.0.0.1", LISTEN_PORT: "0", ...env },
+    readFile,
+    catalogue,
+  });
+  const { rules } = loadRules([{ path: "rules.yaml", text: labelRule }], catalogue);
+  if (config === undefined || rules === undefined) {
+    throw new Error(JSON.stringify(problems));
+  }
+  return startHallux({
+    config,
+    rules,
+    catalogue,
+    logger: pino({ level: "silent" }),
+    version: "0",
+    kubeconfig: { from: "text", text: kubeconfigOf(apiServerPort) },
+    readFile,
+    metadataDisabled: true,
+  });
+}
+
+function kubeconfigOf(port: number): string {
+  return `
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{ name: here, context: { cluster: here, user: here } }]
+clusters: [{ name: here, cluster: { server: "http://127.0.0.1:${port}" } }]
+users: [{ name: here, user: { token: t } }]
+`;
+}
