@@ -8,7 +8,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{src,actionners,contexts,notifiers,outputs,playground,bench,scripts,test}/**/*.test.ts"],
-          exclude: ["test/cluster/**", "test/e2e/**"],
+          exclude: ["test/cluster/**"],
         },
       },
       { test: { name: "cluster", include: ["test/cluster/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },

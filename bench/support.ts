@@ -32,7 +32,7 @@ export async function startServer(rules: string, kubeconfig: string): Promise<Se
   const dir = mkdtempSync(join(tmpdir(), "hallux-bench-"));
   const config = join(dir, "config.yaml");
   const rulesFile = join(dir, "rules.yaml");
-  const settings = ["listen_address: 127.0.0.1", "listen_port: 0", "log_format: json"];
+  const settings = ["listen_address: 127.0.0.1", "listen_port: 0", "log_format: json", "shutdown_delay_seconds: 0"];
   writeFileSync(
     config,
     `${settings.join("\n")}\nkubeconfig: ${kubeconfig}\ndeduplication: { time_window_seconds: 0 }\n`,

@@ -61,7 +61,6 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     newId,
     clock,
   });
-  const { address, port } = await intake.listen();
   const engine = startEngine({
     ledger,
     rules: () => options.rules,
@@ -78,6 +77,10 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     concurrency: config.concurrency,
     logEveryEvent: config.print_all_events,
   });
+  const { address, port } = await intake.listen().catch(async (error: unknown) => {
+    await engine.stop(0);
+    throw error;
+  });
   if (usesKubernetes(options)) {
     void loadKubernetes(kubernetes, { unready, logger, signal: stopping.signal });
   }
@@ -88,6 +91,7 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     async stop() {
       unready.set("stopping", "Hallux is stopping");
       stopping.abort();
+      await sleep(config.shutdown_delay_seconds * 1000);
       const graceMs = config.shutdown_grace_seconds * 1000;
       const until = performance.now() + graceMs;
       await intake.close(graceMs);

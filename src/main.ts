@@ -14,6 +14,9 @@ import type { Config } from "./config/schema.ts";
 
 const { env, stdin, stdout, stderr, argv } = process;
 
+// Whoever reads may stop early: `hallux actionners list | head -1`.
+stdout.on("error", ({ code }: NodeJS.ErrnoException) => process.exit(code === "EPIPE" ? 0 : 1));
+
 await createProgram({
   catalogue: createCatalogue({ actionners, contexts, outputs, notifiers }),
   env,

@@ -1,5 +1,7 @@
 import { stringify } from "yaml";
+import type { Guard } from "../engine/guard.ts";
 import type { FalcoEvent } from "../events/event.ts";
+
 import { describeTarget, targetOf } from "../events/target.ts";
 import type { Action, Explanation, Rule, RuleSet } from "../rules/rule.ts";
 
@@ -27,11 +29,12 @@ export interface ExplainedAction {
   readonly skipped: string | undefined;
 }
 
-export function explainRules(rules: RuleSet, event: FalcoEvent): readonly ExplainedRule[] {
-  return rules.explain(event).map((explanation) => explainedRule(explanation, event));
+/** Without asking the cluster: whether the target exists, and what else the guard would look at, is not known here. */
+export function explainRules(rules: RuleSet, event: FalcoEvent, guard: Guard): readonly ExplainedRule[] {
+  return rules.explain(event).map((explanation) => explainedRule(explanation, event, guard));
 }
 
-function explainedRule({ rule, reasons }: Explanation, event: FalcoEvent): ExplainedRule {
+function explainedRule({ rule, reasons }: Explanation, event: FalcoEvent, guard: Guard): ExplainedRule {
   const applies = reasons.length === 0;
   return {
     rule: rule.name,
@@ -39,21 +42,25 @@ function explainedRule({ rule, reasons }: Explanation, event: FalcoEvent): Expla
     reasons,
     dry_run: rule.dryRun,
     continue: rule.continue,
-    actions: applies ? explainedActions(rule, event) : [],
+    actions: applies ? explainedActions(rule, event, guard) : [],
   };
 }
 
-function explainedActions({ actions }: Rule, event: FalcoEvent): readonly ExplainedAction[] {
+function explainedActions({ actions }: Rule, event: FalcoEvent, guard: Guard): readonly ExplainedAction[] {
   return actions.map((action, index) => {
     const last = actions.slice(0, index).find((earlier) => !earlier.continue);
-    return explainedAction(action, event, last);
+    const stopped = last === undefined ? undefined : `action "${last.name}" has continue: false`;
+    return explainedAction(action, event, { stopped, guard });
   });
 }
 
-function explainedAction(action: Action, event: FalcoEvent, last: Action | undefined): ExplainedAction {
+function explainedAction(
+  action: Action,
+  event: FalcoEvent,
+  { stopped, guard }: { readonly stopped: string | undefined; readonly guard: Guard },
+): ExplainedAction {
   const target = targetOf(action.actionner.target, event);
-  const missing = target.kind === "missing" ? target.reason : undefined;
-  const stopped = last === undefined ? undefined : `action "${last.name}" has continue: false`;
+  const missing = target.kind === "missing" ? target.reason : refusal(guard({ action, target, pod: undefined }));
   return {
     action: action.name,
     actionner: action.actionner.id,
@@ -63,6 +70,10 @@ function explainedAction(action: Action, event: FalcoEvent, last: Action | undef
     output: action.output && { target: action.output.output.id, parameters: action.output.parameters },
     skipped: stopped ?? missing,
   };
+}
+
+function refusal(objection: string | undefined): string | undefined {
+  return objection === undefined ? undefined : `refused: ${objection}`;
 }
 
 /** The same for people. */

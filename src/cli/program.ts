@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { loadConfig } from "../config/load.ts";
 import { entriesCommand } from "./catalogue.ts";
 import { configCommand } from "./config.ts";
-import { type RulesFiles, rulesCommand } from "./rules.ts";
+import { rulesCommand, type RulesSettings } from "./rules.ts";
 import { schemaCommand } from "./schema.ts";
 import { type ServerDeps, serverCommand } from "./server.ts";
 import { versionCommand } from "./version.ts";
@@ -27,7 +27,7 @@ export function createProgram(deps: ProgramDeps): Command {
       rulesCommand({
         ...deps,
         readFile: async (path) => deps.readFile(path),
-        defaultRulesFiles: (path) => rulesFilesOf(path, deps),
+        settings: (path) => rulesSettings(path, deps),
       }),
     )
     .addCommand(entriesCommand("actionners", deps))
@@ -39,7 +39,7 @@ export function createProgram(deps: ProgramDeps): Command {
     .addCommand(versionCommand(deps));
 }
 
-function rulesFilesOf(path: string | undefined, { env, readFile, catalogue }: ProgramDeps): RulesFiles {
+function rulesSettings(path: string | undefined, { env, readFile, catalogue }: ProgramDeps): RulesSettings {
   const { config, problems } = loadConfig({ path, env, readFile, catalogue });
-  return { files: config?.rules_files ?? [], problems };
+  return { files: config?.rules_files ?? [], protectedNamespaces: config?.protected_namespaces ?? [], problems };
 }

@@ -142,6 +142,22 @@ describe("rules explain", () => {
     expect(ran).toMatchObject({ err: "", code: 0 });
   });
 
+  it("tells what a guard will refuse", async () => {
+    const rules = `
+- rule: Shell
+  match: { rules: [Terminal shell in container] }
+  actions: [{ action: Delete, actionner: kubernetes:delete }]
+`;
+    const target = { "ka.target.resource": "secrets", "ka.target.name": "s", "ka.target.namespace": "kube-system" };
+    const event = JSON.stringify({ ...JSON.parse(shell), output_fields: target });
+
+    const ran = await run(["explain", "-r", "rules.yaml", "event.json"], { "rules.yaml": rules, "event.json": event });
+
+    expect(ran.out).toContain(
+      "- Delete (kubernetes:delete): does not run: refused: namespace kube-system is protected",
+    );
+  });
+
   it("takes the event from standard input", async () => {
     const ran = await run(["explain", "-r", "good.yaml", "-o", "json", "-"], { "good.yaml": good, "-": shell });
 
@@ -209,10 +225,10 @@ async function run(args: readonly string[], files: Readonly<Record<string, strin
     setExitCode: (code) => {
       ran.code = code;
     },
-    defaultRulesFiles: (path) =>
+    settings: (path) =>
       path === "broken.yaml"
-        ? { files: [], problems: [fileProblem(path, "no such luck")] }
-        : { files: ["from-config.yaml"], problems: [] },
+        ? { files: [], protectedNamespaces: [], problems: [fileProblem(path, "no such luck")] }
+        : { files: ["from-config.yaml"], protectedNamespaces: ["kube-system"], problems: [] },
     now: () => "2026-01-01T00:00:00.000Z",
   };
   await rulesCommand(deps).parseAsync([...args], { from: "user" });

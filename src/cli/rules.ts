@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import type { Catalogue } from "../catalogue/catalogue.ts";
+import { protectNamespaces } from "../engine/guard.ts";
 import { decodeEvent } from "../events/decode.ts";
 import type { FalcoEvent } from "../events/event.ts";
 import { type ReadText, readRules, unreadable } from "../rules/load.ts";
@@ -19,14 +20,15 @@ export interface RulesDeps {
   /** To standard error. */
   readonly writeError: (text: string) => void;
   readonly setExitCode: (code: number) => void;
-  /** The configuration's `rules_files`, for when no `-r` is given. */
-  readonly defaultRulesFiles: (configPath: string | undefined) => RulesFiles;
+  /** What the configuration says of rules: `rules_files` for when no `-r` is given, `protected_namespaces`. */
+  readonly settings: (configPath: string | undefined) => RulesSettings;
   /** RFC 3339: when an event is taken to have been received. */
   readonly now: () => string;
 }
 
-export interface RulesFiles {
+export interface RulesSettings {
   readonly files: readonly string[];
+  readonly protectedNamespaces: readonly string[];
   readonly problems: readonly Problem[];
 }
 
@@ -88,18 +90,19 @@ function printing(deps: RulesDeps) {
 function explaining(deps: RulesDeps) {
   return async (path: string, options: Options) => {
     const [reading, event] = await Promise.all([readAll(options, deps), readEvent(path, deps)]);
-    const problems = [...reading.problems, ...("problem" in event ? [event.problem] : [])];
-    if (reading.rules === undefined || "problem" in event) {
+    const settings = deps.settings(options.config);
+    const problems = [...settings.problems, ...reading.problems, ...("problem" in event ? [event.problem] : [])];
+    if (reading.rules === undefined || "problem" in event || settings.problems.length > 0) {
       fail(problems, options, deps);
       return;
     }
-    const explained = explainRules(reading.rules, event.event);
+    const explained = explainRules(reading.rules, event.event, protectNamespaces(settings.protectedNamespaces));
     deps.write(options.output === "json" ? json(explained) : explanationText(explained));
   };
 }
 
 async function readAll({ rules, config }: Options, deps: RulesDeps): Promise<RulesReading> {
-  const { files, problems } = rules.length > 0 ? { files: rules, problems: [] } : deps.defaultRulesFiles(config);
+  const { files, problems } = rules.length > 0 ? { files: rules, problems: [] } : deps.settings(config);
   return problems.length > 0 ? { rules: undefined, problems } : readRules(files, deps.catalogue, deps.readFile);
 }
 

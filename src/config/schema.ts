@@ -45,6 +45,10 @@ export const generalSettings = {
     maximum: 3600,
   }),
   concurrency: integer("Targets worked on at the same time", { default: 64, minimum: 1, maximum: 1024 }),
+  shutdown_delay_seconds: integer(
+    "Time in which a stopping Hallux still takes events while /readyz says no, so that senders learn of it",
+    { default: 3, minimum: 0, maximum: 3600 },
+  ),
   shutdown_grace_seconds: integer("Time that running actions get to end when Hallux is told to stop", {
     default: 20,
     minimum: 0,
@@ -98,7 +102,7 @@ export const sections = {
       default: 67_108_864,
       minimum: 1_048_576,
     }),
-    history_bytes: integer("Events kept with their responses, for the history", { default: 16_777_216, minimum: 0 }),
+    history_bytes: integer("Responses kept for the history, with their events", { default: 16_777_216, minimum: 0 }),
   }),
   aws: section("Credentials for AWS; what is absent, the SDK finds as it always does", {
     region: text("Region"),

@@ -31,6 +31,9 @@ export interface EngineOptions extends ExecuteOptions {
   readonly logEveryEvent: boolean;
 }
 
+/** Of the grace period: kept to tell what was interrupted. */
+const shareOfLastWords = 0.1;
+
 export interface Engine {
   /** Takes no more work, waits for what runs at most so long, then interrupts it. Resolves when nothing runs. */
   stop(graceMs: number): Promise<void>;
@@ -62,14 +65,16 @@ export function startEngine(options: EngineOptions): Engine {
   return {
     async stop(graceMs) {
       taking.abort();
-      const interrupt = setTimeout(() => {
-        interruption.abort(new ActionError("interrupted", "Hallux stopped before it ended"));
-        options.notifications.stop();
-      }, graceMs);
+      const interrupt = setTimeout(
+        () => interruption.abort(new ActionError("interrupted", "Hallux stopped before it ended")),
+        graceMs * (1 - shareOfLastWords),
+      );
+      const silence = setTimeout(() => options.notifications.stop(), graceMs);
       await takingWork;
       await Promise.all(underWay);
       await options.notifications.drained();
       clearTimeout(interrupt);
+      clearTimeout(silence);
     },
   };
 }
@@ -78,6 +83,8 @@ export function startEngine(options: EngineOptions): Engine {
 function createResponder(options: EngineOptions, signal: AbortSignal): (work: Work) => Promise<void> {
   const { rules, metrics, newId, clients, actionTimeoutMs } = options;
   const queues = createQueues(options.concurrency);
+  /** A flood must not ask the API server about thousands of pods at once: their deadlines would pass in the crowd. */
+  const looks = createQueues(options.concurrency);
 
   return async (work) => {
     const { event } = work;
@@ -95,7 +102,9 @@ function createResponder(options: EngineOptions, signal: AbortSignal): (work: Wo
     const responses = await Promise.allSettled(
       matched.map((rule) => {
         // Seen now, before it waits behind others on the same target.
-        const sighting = sight(rule, target, clients.real, { timeoutMs: actionTimeoutMs, signal });
+        const sighting = looks.run(newId(), () =>
+          sight(rule, target, clients.real, { timeoutMs: actionTimeoutMs, signal }),
+        );
         return queues.run(queueKey(event, target), async () => {
           const response: Response = { id: newId(), event, rule, target, sighting: await sighting };
           await carryOut(response, work, { ...options, logger: log }, signal);

@@ -4,7 +4,7 @@
  */
 export interface Queues {
   /** Settles as the job does. */
-  run(key: string, job: () => Promise<void>): Promise<void>;
+  run<T>(key: string, job: () => Promise<T>): Promise<T>;
   /** Jobs waiting or running. */
   size(): number;
 }
@@ -42,8 +42,8 @@ export function createQueues(limit: number): Queues {
   };
 
   return {
-    run(key, job) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
+    run<T>(key: string, job: () => Promise<T>) {
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
       const queued = waiting.get(key);
       const settled = () => job().then(resolve, reject);
       size += 1;

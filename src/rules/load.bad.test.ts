@@ -30,6 +30,7 @@ const faults: [name: string, problems: string[]][] = [
   ["empty-file", [' error: the file is empty (write "- rule: …" and "- action: …" blocks, or [] for none)']],
   ["empty-rule-name", ['1:9: error: "rule" must be filled in, not empty']],
   ["empty-source", ['3:13: error: "source" must be filled in, not empty']],
+  ["match-key-without-value", ['3:5: error: "rules" has no value (remove the key where it shall be no condition)']],
   ["empty-tag", ['4:9: error: "container,,shell" has an empty tag']],
   ["field-condition-that-is-empty", ["4:9: error: a condition is empty (write field=value or field!=value)"]],
   ["field-condition-with-unknown-operator", ['4:9: error: "fd.rport>" in "fd.rport>=1024" is not the name of a field']],

@@ -131,7 +131,7 @@ describe("a rules file", () => {
     const [rule] = effective(`
 - rule: Gaps
   description:
-  match: { rules: , priority: , tags: [] }
+  match: { tags: [] }
   notifiers:
   actions: [{ action: Delete, actionner: kubernetes:delete, parameters: , output: }]
 `);

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Catalogue } from "../catalogue/catalogue.ts";
 import type { Problem } from "../schema/problem.ts";
 import { fileProblem } from "../schema/yaml.ts";
@@ -72,7 +73,8 @@ function whyUnreadable(error: unknown): string {
 
 /** Its lists would be appended to themselves. */
 function givenTwice(paths: readonly string[]): readonly Problem[] {
-  const twice = new Set(paths.filter((path, index) => paths.indexOf(path) !== index));
+  const places = paths.map((path) => resolve(path));
+  const twice = new Set(paths.filter((_, index) => places.indexOf(places[index] ?? "") !== index));
   return [...twice].map((path) => fileProblem(path, "the file is given twice"));
 }
 

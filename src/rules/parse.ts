@@ -104,8 +104,17 @@ function checkRule(tree: MapTree, found: Problem[]): MapTree {
   const rule = check(readers.rule, tree, found);
   const match = mapIn(rule, "match");
   const actions = rule.entries.get("actions");
-  const withMatch = match ? withEntry(rule, "match", check(readers.match, match, found)) : rule;
+  const withMatch = match ? withEntry(rule, "match", checkMatch(match, found)) : rule;
   return actions?.kind === "list" ? withActions(withMatch, actions, found) : withMatch;
+}
+
+/** A condition whose items are all commented out would be none, and the rule would match everything. */
+function checkMatch(tree: MapTree, found: Problem[]): MapTree {
+  const given = withoutEmpty(tree);
+  const emptied = [...tree.entries.keys()].filter((key) => !given.entries.has(key));
+  const hint = "remove the key where it shall be no condition";
+  found.push(...emptied.map((key) => problemIn(tree, [key], { message: `"${key}" has no value`, hint, at: "key" })));
+  return check(readers.match, given, found);
 }
 
 function withActions(rule: MapTree, list: ListTree, found: Problem[]): MapTree {

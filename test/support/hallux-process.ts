@@ -31,7 +31,12 @@ export interface HalluxProcess extends AsyncDisposable {
 }
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
-const defaults = { LISTEN_ADDRESS: "127.0.0.1", LISTEN_PORT: "0", LOG_FORMAT: "json" };
+const defaults = {
+  LISTEN_ADDRESS: "127.0.0.1",
+  LISTEN_PORT: "0",
+  LOG_FORMAT: "json",
+  SHUTDOWN_DELAY_SECONDS: "0",
+};
 
 /** `hallux <args>`. It sees no variable of this process but PATH, and listens on a free port unless `env` says otherwise. */
 export function runHallux(args: readonly string[], env: Readonly<Record<string, string>> = {}): HalluxProcess {

@@ -45,6 +45,7 @@ const terminate = {
     min_healthy_replicas: text("Replicas that must stay", { pattern: "^[0-9]+%?$" }),
   }),
   continues: false,
+  destructive: true,
 };
 
 const networkpolicy = actionner("kubernetes:networkpolicy", {
@@ -52,7 +53,7 @@ const networkpolicy = actionner("kubernetes:networkpolicy", {
   allow_namespaces: textList("Namespaces to allow", { default: [] }),
 });
 
-const remove = actionner("kubernetes:delete", {}, "resource");
+const remove = { ...actionner("kubernetes:delete", {}, "resource"), destructive: true };
 
 const exec = actionner("kubernetes:exec", {
   command: text("What to run", { required: true, minLength: 1 }),

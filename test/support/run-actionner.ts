@@ -23,7 +23,7 @@ interface Run {
 
 /**
  * Runs an actionner as the engine does: what it returns, or the ActionError that it throws. Rejects where it makes a request
- * that its `rbac` does not declare.
+ * that its `rbac` does not declare, or tells more of its target than which it was.
  */
 export async function runActionner(actionner: Actionner, run: Run): Promise<Result | ActionError> {
   const { event, cluster, dryRun = false, facts = {}, store, rule = "a rule" } = run;
@@ -34,11 +34,24 @@ export async function runActionner(actionner: Actionner, run: Run): Promise<Resu
   }
   const signal = run.signal ?? AbortSignal.timeout(20_000);
   const clients = clientsOf(run, dryRun);
-  return cluster.permissions.during(actionner, () =>
+  const result = await cluster.permissions.during(actionner, () =>
     actionner
       .run({ event, target, params, facts, clients, store, rule, dryRun, signal })
       .catch((error: unknown) => thrownActionError(error)),
   );
+  mustOnlyRefer(actionner, result);
+  return result;
+}
+
+const referring = new Set(["kind", "namespace", "name", "uid", "resource"]);
+
+/** Outcomes are sent to notifiers: a target with more than its name would take annotations, and secrets in them, along. */
+function mustOnlyRefer({ id }: Actionner, result: Result | ActionError): void {
+  const target = "target" in result ? (result.target ?? {}) : {};
+  const more = Object.keys(target).filter((key) => !referring.has(key));
+  if (more.length > 0) {
+    throw new Error(`${id} puts more into its outcome's target than which it was: ${more.join(", ")}`);
+  }
 }
 
 /** Fetches a context's facts, likewise. */
