@@ -9,14 +9,18 @@ import { notificationOf } from "../test/support/notifications.ts";
 import { k8sevents } from "./k8sevents.ts";
 
 /** The events that the notifier creates, with a pod that exists or fails. */
-async function eventsFor(notification: Notification, getPod: () => Promise<unknown> = async () => ({ uid: "uid-1" })) {
+async function eventsFor(
+  notification: Notification,
+  getPod: () => Promise<unknown> = async () => ({ uid: "uid-1" }),
+  signal = new AbortController().signal,
+) {
   const created: KubernetesEvent[] = [];
   const createEvent = async (event: KubernetesEvent) => void created.push(event);
   await k8sevents.notify({
     notification,
     settings: {},
     clients: { kubernetes: { getPod, createEvent } } as unknown as Clients,
-    signal: new AbortController().signal,
+    signal,
   });
   return created;
 }
@@ -72,6 +76,14 @@ describe("k8sevents", () => {
     expect(event?.about).toEqual({ apiVersion: "v1", kind: "Pod", namespace: "shop", name: "cart-1" });
   });
 
+  it("ends with its deadline instead of recording without the UID", async () => {
+    const timeout = new ActionError("timeout", "too slow");
+
+    const events = eventsFor(notificationOf(), () => Promise.reject(timeout), AbortSignal.abort(timeout));
+
+    await expect(events).rejects.toBe(timeout);
+  });
+
   it("does not ask for a pod whose UID is known", async () => {
     const notification = notificationOf({ event: eventOf({ pod: "shop/cart-1", podUid: "uid-7" }) });
 
@@ -112,13 +124,28 @@ describe("k8sevents", () => {
     });
   });
 
-  it("records a resource of the whole cluster in the default namespace", async () => {
-    const target = { kind: "resource", resource: "clusterroles", namespace: undefined, name: "admin" } as const;
+  it.each([
+    ["clusterroles", "admin", undefined, "ClusterRole"],
+    // The audit log names a namespace as its own namespace, where no event can be made once it is being deleted.
+    ["namespaces", "shop", "shop", "Namespace"],
+  ])(
+    "records a resource of the whole cluster (%s) in the default namespace",
+    async (resource, name, namespace, kind) => {
+      const target = { kind: "resource", resource, namespace, name } as const;
+
+      const [event] = await eventsFor(notificationOf({ outcome: { target } }));
+
+      expect(event).toMatchObject({ namespace: "default", about: { kind, name } });
+      expect(event?.about).not.toHaveProperty("namespace");
+    },
+  );
+
+  it("records with a resource of a kind it does not know, whatever its name", async () => {
+    const target = { kind: "resource", resource: "constructor", namespace: "shop", name: "cart" } as const;
 
     const [event] = await eventsFor(notificationOf({ outcome: { target } }));
 
-    expect(event).toMatchObject({ namespace: "default", about: { kind: "ClusterRole", name: "admin" } });
-    expect(event?.about).not.toHaveProperty("namespace");
+    expect(event?.about).toEqual({ apiVersion: "v1", kind: "Constructor", namespace: "shop", name: "cart" });
   });
 
   it("keeps what a terminal obeys out of the message, and cuts it between characters", async () => {

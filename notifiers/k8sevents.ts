@@ -92,24 +92,27 @@ async function uidOf(target: PodTarget, kubernetes: Kubernetes, signal: AbortSig
   }
 }
 
-const kinds: Readonly<Record<string, { readonly apiVersion: string; readonly kind: string }>> = {
-  clusterroles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole" },
-  configmaps: { apiVersion: "v1", kind: "ConfigMap" },
-  daemonsets: { apiVersion: "apps/v1", kind: "DaemonSet" },
-  deployments: { apiVersion: "apps/v1", kind: "Deployment" },
-  namespaces: { apiVersion: "v1", kind: "Namespace" },
-  pods: { apiVersion: "v1", kind: "Pod" },
-  replicasets: { apiVersion: "apps/v1", kind: "ReplicaSet" },
-  roles: { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role" },
-  secrets: { apiVersion: "v1", kind: "Secret" },
-  serviceaccounts: { apiVersion: "v1", kind: "ServiceAccount" },
-  services: { apiVersion: "v1", kind: "Service" },
-  statefulsets: { apiVersion: "apps/v1", kind: "StatefulSet" },
-};
+/** Whose events stand in the common namespace, though an audit event may name one: a namespace's names itself. */
+const clusterWide: ReadonlySet<string> = new Set(["clusterroles", "namespaces"]);
+
+const kinds = new Map<string, { readonly apiVersion: string; readonly kind: string }>([
+  ["clusterroles", { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole" }],
+  ["configmaps", { apiVersion: "v1", kind: "ConfigMap" }],
+  ["daemonsets", { apiVersion: "apps/v1", kind: "DaemonSet" }],
+  ["deployments", { apiVersion: "apps/v1", kind: "Deployment" }],
+  ["namespaces", { apiVersion: "v1", kind: "Namespace" }],
+  ["pods", { apiVersion: "v1", kind: "Pod" }],
+  ["replicasets", { apiVersion: "apps/v1", kind: "ReplicaSet" }],
+  ["roles", { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role" }],
+  ["secrets", { apiVersion: "v1", kind: "Secret" }],
+  ["serviceaccounts", { apiVersion: "v1", kind: "ServiceAccount" }],
+  ["services", { apiVersion: "v1", kind: "Service" }],
+  ["statefulsets", { apiVersion: "apps/v1", kind: "StatefulSet" }],
+]);
 
 function resourcePlace({ resource, namespace, name }: ResourceTarget): Place {
-  const { apiVersion, kind } = kinds[resource] ?? { apiVersion: "v1", kind: camelCase(resource) };
-  return namespace === undefined
+  const { apiVersion, kind } = kinds.get(resource) ?? { apiVersion: "v1", kind: camelCase(resource) };
+  return namespace === undefined || clusterWide.has(resource)
     ? { namespace: commonNamespace, about: { apiVersion, kind, name } }
     : { namespace, about: { apiVersion, kind, namespace, name } };
 }

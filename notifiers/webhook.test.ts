@@ -97,6 +97,14 @@ describe("webhook", () => {
     expect(peer.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from("me:p@ss").toString("base64")}`);
   });
 
+  it("takes a percent sign in the URL's password for itself where it escapes nothing", async () => {
+    await using peer = await httpPeer(answering(200));
+
+    await notify({ url: peer.url.replace("http://", "http://me:100%20%!%ff@") });
+
+    expect(peer.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from("me:100 %!\ufffd").toString("base64")}`);
+  });
+
   it("carries hostile text as data", async () => {
     await using peer = await httpPeer(answering(200));
     const cmdline = '"},\r\nX-Evil: 1\r\n\r\n\u0000\u001b[2J\u202e`$(id)`';
@@ -155,6 +163,27 @@ describe("webhook", () => {
     );
 
     expect(error.message).toBe(`${peer.url} answered 400: got [secret] at [secret]`);
+  });
+
+  it.each([
+    ["Cannot POST /services/T0/s3cr3t%20token?key=an0ther", "Cannot POST [secret]"],
+    ["no hook s3cr3t%20token", "no hook [secret]"],
+    ["no hook s3cr3t token", "no hook [secret]"],
+    ["no key an0ther", "no key [secret]"],
+  ])("never repeats the secret in a URL of which the other side says %j", async (answer, words) => {
+    await using peer = await httpPeer(answering(404, answer));
+
+    const error = await failureOf(notify({ url: `${peer.url}/services/T0/s3cr3t%20token?key=an0ther` }));
+
+    expect(error.message).toBe(`${peer.url} answered 404: ${words}`);
+  });
+
+  it("never repeats the rest of a secret that begins like another", async () => {
+    await using peer = await httpPeer(answering(404, "no hook team-blue-t0k3n"));
+
+    const error = await failureOf(notify({ url: `${peer.url}/team-blue/team-blue-t0k3n` }));
+
+    expect(error.message).toBe(`${peer.url} answered 404: no hook [secret]`);
   });
 
   it("names a header that HTTP does not allow, and not its value", async () => {

@@ -1,3 +1,4 @@
+import { unescape as percentDecoded } from "node:querystring";
 import { abortedError } from "../src/catalogue/abort.ts";
 import { defineNotifier, type Notification } from "../src/catalogue/catalogue.ts";
 import { ActionError } from "../src/catalogue/errors.ts";
@@ -7,6 +8,8 @@ import type { Secret } from "../src/schema/secret.ts";
 
 const maxAnswerBytes = 1024;
 const maxAnswerShown = 200;
+/** Of a part of the URL; what is shorter is a word like `api`. */
+const minSecretLength = 6;
 
 export const webhook = defineNotifier({
   id: "webhook",
@@ -42,7 +45,7 @@ export const webhook = defineNotifier({
     const response = await send(url, { method: settings.http_method, headers, body, signal });
 
     if (!response.ok) {
-      throw await refusal(response, url, [url.href, credentials ?? "", ...Object.values(custom)]);
+      throw await refusal(response, url, [...secretsIn(url), credentials ?? "", ...Object.values(custom)]);
     }
     await response.body?.cancel();
   },
@@ -61,8 +64,14 @@ function addressOf(secretUrl: Secret): { readonly url: URL; readonly credentials
   }
   url.username = "";
   url.password = "";
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const pair = `${percentDecoded(username)}:${percentDecoded(password)}`;
   return { url, credentials: `Basic ${Buffer.from(pair).toString("base64")}` };
+}
+
+/** Tokens stand in paths and queries, and servers repeat those whole (`Cannot POST /hook/TOKEN`) or in part. */
+function secretsIn({ href, pathname, search, searchParams }: URL): readonly string[] {
+  const parts = [...pathname.split("/"), ...searchParams.values()].filter((part) => part.length >= minSecretLength);
+  return [href, pathname + search, ...parts, ...parts.map(percentDecoded)].filter((text) => text !== "/");
 }
 
 function revealed(headers: Readonly<Record<string, Secret>> | undefined): Record<string, string> {
@@ -110,6 +119,7 @@ async function refusal(response: Response, url: URL, secrets: readonly string[])
 function readable(answer: string, secrets: readonly string[]): string {
   return secrets
     .filter((value) => value !== "")
+    .sort((one, other) => other.length - one.length)
     .reduce((text, value) => text.replaceAll(value, "[secret]"), answer)
     .replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, " ")
     .trim()

@@ -1,6 +1,7 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { ignored, success } from "../../src/catalogue/outcome.ts";
 import { kubectl } from "./kubectl.ts";
+import { podTarget } from "./pod-target.ts";
 
 export const cordon = defineActionner({
   id: "kubernetes:cordon",
@@ -32,7 +33,7 @@ export const cordon = defineActionner({
     await kubernetes.patchNode(node.name, { unschedulable: true }, signal);
     return success("node cordoned", {
       objects: { namespace: pod.namespace, pod: pod.name, node: node.name },
-      target: pod,
+      target: podTarget(pod),
       undo: kubectl("uncordon", node.name),
     });
   },

@@ -34,6 +34,7 @@ export const deleteResource = defineActionner({
 
     const { resource, namespace, name } = target;
     return success(`${resource} ${name} deleted`, {
+      target,
       objects: { resource, name, ...(namespace === undefined ? {} : { namespace }) },
     });
   },

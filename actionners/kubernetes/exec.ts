@@ -4,6 +4,7 @@ import { success } from "../../src/catalogue/outcome.ts";
 import type { ExecResult } from "../../src/clients/kubernetes/port.ts";
 import { text } from "../../src/schema/field.ts";
 import { containerOf } from "./containers.ts";
+import { podTarget } from "./pod-target.ts";
 import { shellCommand, tokensOf } from "./tokens.ts";
 
 /** Of standard output and of standard error: together what an outcome keeps. */
@@ -55,14 +56,14 @@ export const exec = defineActionner({
     }
     const objects = { namespace: pod.namespace, pod: pod.name, container };
     if (dryRun) {
-      return success("the command can be run", { target: pod, objects });
+      return success("the command can be run", { target: podTarget(pod), objects });
     }
     const notes = [
       ...(cut.length > 0 ? [`too long and cut: ${cut.join(", ")}`] : []),
       ...(result.truncated ? ["only the start of its output is kept"] : []),
     ];
     return success(["command exited with code 0", ...notes].join("; "), {
-      target: pod,
+      target: podTarget(pod),
       objects: { ...objects, exit_code: "0" },
       text: result.stdout + result.stderr,
     });

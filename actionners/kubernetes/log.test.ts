@@ -101,6 +101,14 @@ describe("kubernetes:log", () => {
     expect(outcome).toHaveProperty("text", `${"é".repeat(8191)}\n`);
   });
 
+  it("says that the newest lines are missing where a log was cut", async () => {
+    const outcome = await run([container("app"), container("proxy")], ({ container: name, limitBytes }) =>
+      name === "app" ? "x".repeat(limitBytes) : "short",
+    );
+
+    expect(outcome).toHaveProperty("summary", "logs read: app (cut after 4 MiB, without its newest lines), proxy");
+  });
+
   it("asks for no more of a log than fits into memory", async () => {
     const asked: LogOptions[] = [];
 

@@ -3,6 +3,7 @@ import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { ignored, type Success, success } from "../../src/catalogue/outcome.ts";
 import type { Container, Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
 import { integer } from "../../src/schema/field.ts";
+import { podTarget } from "./pod-target.ts";
 
 /** Of one log; all of them are in memory until they are stored. */
 const maxLogBytes = 4 * 1024 * 1024;
@@ -46,7 +47,7 @@ export const log = defineActionner({
     mustHoldOne(logs);
 
     return success(summaryOf(logs), {
-      target: pod,
+      target: podTarget(pod),
       objects: { namespace: pod.namespace, pod: pod.name },
       ...(await kept(logs, store)),
     });
@@ -107,9 +108,16 @@ function mustHoldOne(logs: readonly Log[]): void {
 }
 
 function summaryOf(logs: readonly Log[]): string {
-  const read = logs.filter(({ fault }) => fault === undefined).map(({ title }) => title);
+  const read = logs.filter(({ fault }) => fault === undefined).map(titleOf);
   const unread = logs.filter(({ fault }) => fault !== undefined).map(({ title, fault }) => `${title} (${fault})`);
   return `logs read: ${read.join(", ")}${unread.length === 0 ? "" : `; not read: ${unread.join(", ")}`}`;
+}
+
+/** Kubernetes counts the bytes from the first of the lines asked for: what it leaves out is the newest. */
+function titleOf({ title, bytes }: Log): string {
+  return bytes.length < maxLogBytes
+    ? title
+    : `${title} (cut after ${maxLogBytes / 1024 / 1024} MiB, without its newest lines)`;
 }
 
 async function kept(logs: readonly Log[], store: Store | undefined): Promise<Pick<Success, "text" | "artifact">> {

@@ -3,6 +3,7 @@ import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
 import type { PodTarget } from "../../src/events/target.ts";
 import { choice } from "../../src/schema/field.ts";
 import { kubectl } from "./kubectl.ts";
+import { podTarget } from "./pod-target.ts";
 
 export const level = choice("What is changed: the pod, or the node it runs on", ["pod", "node"], { default: "pod" });
 
@@ -31,7 +32,7 @@ async function changePod({ target, key, values, kubernetes, signal }: Change): P
 
   return success(`pod ${words[key].done}`, {
     objects: { namespace: pod.namespace, pod: pod.name },
-    target: pod,
+    target: podTarget(pod),
     ...undoing(key, values, ["pod", pod.name, "-n", pod.namespace]),
   });
 }
@@ -46,7 +47,7 @@ async function changeNode({ target, key, values, kubernetes, signal }: Change): 
 
   return success(`node ${words[key].done}`, {
     objects: { namespace: pod.namespace, pod: pod.name, node: node.name },
-    target: pod,
+    target: podTarget(pod),
     ...undoing(key, values, ["node", node.name]),
   });
 }

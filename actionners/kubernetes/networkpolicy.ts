@@ -5,7 +5,9 @@ import { ActionError } from "../../src/catalogue/errors.ts";
 import { ignored, success } from "../../src/catalogue/outcome.ts";
 import type { Kubernetes, Owner, Pod, Workload } from "../../src/clients/kubernetes/port.ts";
 import { choice, textList } from "../../src/schema/field.ts";
+import { rangeFault } from "./cidr.ts";
 import { kubectl } from "./kubectl.ts";
+import { podTarget } from "./pod-target.ts";
 
 const managedBy = { "app.kubernetes.io/managed-by": "hallux" };
 /** On the pod, and what its policy selects. */
@@ -29,8 +31,15 @@ DNS is denied like everything else: allow \`kube-system\` where the pod may go o
       aliases: ["allow"],
       items: { format: "cidr" },
     }),
-    allow_namespaces: textList("Namespaces whose pods the pod may still reach", { default: [] }),
+    allow_namespaces: textList("Namespaces whose pods the pod may still reach", {
+      default: [],
+      items: { pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" },
+    }),
     scope: choice("Who is cut off: the pod, or all pods of its workload", ["pod", "workload"], { default: "pod" }),
+  },
+  check({ allow_cidr }) {
+    const fault = allow_cidr.map(rangeFault).find((one) => one !== undefined);
+    return fault && `allow_cidr: ${fault}`;
   },
   uses: ["kubernetes"],
   rbac: [
@@ -73,7 +82,7 @@ DNS is denied like everything else: allow \`kube-system\` where the pod may go o
     }
     return success(summaryOf(isolation, change), {
       objects: { namespace: pod.namespace, pod: pod.name, networkpolicy: isolation.name },
-      target: pod,
+      target: podTarget(pod),
       undo: undoOf(isolation, pod),
     });
   },
@@ -122,7 +131,10 @@ function policyName({ name, uid }: Owner): string {
 async function topWorkload(pod: Pod, kubernetes: Kubernetes, signal: AbortSignal): Promise<Workload | undefined> {
   let top: Workload | undefined;
   let owner = pod.owner;
-  while (owner !== undefined) {
+  const seen = new Set<string>();
+  // Owner references may go in a circle: whoever may change workloads can make one, and must not escape by it.
+  while (owner !== undefined && !seen.has(owner.uid)) {
+    seen.add(owner.uid);
     const workload = await kubernetes.getWorkload(pod.namespace, owner, signal);
     top = workload ?? top;
     owner = workload?.owner;
@@ -162,23 +174,40 @@ function policyOf(
   };
 }
 
-/** Sees to it that the policy is there as wanted; one that is not ours is never touched. */
-async function establish(
-  wanted: Policy,
-  kubernetes: Kubernetes,
-  signal: AbortSignal,
-): Promise<"created" | "replaced" | "none"> {
+type Change = "created" | "replaced" | "none";
+
+/**
+ * Sees to it that the policy is there as wanted; one that is not ours is never touched. Pods of one workload, or two of us, may
+ * isolate it at the same moment: whoever comes second looks again at what the first has made.
+ */
+async function establish(wanted: Policy, kubernetes: Kubernetes, signal: AbortSignal, attempts = 5): Promise<Change> {
   const { namespace = "", name = "" } = wanted.metadata ?? {};
   const existing = await kubernetes.getNetworkPolicy(namespace, name, signal);
+  if (existing !== undefined && !isOurs(existing)) {
+    throw new ActionError("conflict", `NetworkPolicy ${namespace}/${name} is not Hallux's own and was left as it is`);
+  }
+  if (existing !== undefined && isDeepStrictEqual(plain(existing.spec), plain(wanted.spec))) {
+    return "none";
+  }
+  try {
+    return await write(wanted, existing, kubernetes, signal);
+  } catch (error) {
+    if (attempts > 1 && error instanceof ActionError && error.code === "conflict") {
+      return establish(wanted, kubernetes, signal, attempts - 1);
+    }
+    throw error;
+  }
+}
+
+async function write(
+  wanted: Policy,
+  existing: V1NetworkPolicy | undefined,
+  kubernetes: Kubernetes,
+  signal: AbortSignal,
+): Promise<Change> {
   if (existing === undefined) {
     await kubernetes.createNetworkPolicy(wanted, signal);
     return "created";
-  }
-  if (!isOurs(existing)) {
-    throw new ActionError("conflict", `NetworkPolicy ${namespace}/${name} is not Hallux's own and was left as it is`);
-  }
-  if (isDeepStrictEqual(plain(existing.spec), plain(wanted.spec))) {
-    return "none";
   }
   await kubernetes.replaceNetworkPolicySpec(existing, wanted.spec, signal);
   return "replaced";
@@ -193,7 +222,7 @@ function plain(spec: V1NetworkPolicySpec | undefined): unknown {
   return JSON.parse(JSON.stringify(spec ?? null));
 }
 
-function summaryOf({ owner, podLabel }: Isolation, change: "created" | "replaced" | "none"): string {
+function summaryOf({ owner, podLabel }: Isolation, change: Change): string {
   const who = podLabel === undefined ? `all pods of ${owner.kind} ${owner.name}` : "pod";
   return change === "replaced" ? `${who} isolated already; what is allowed was replaced` : `${who} isolated`;
 }

@@ -2,6 +2,7 @@ import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { ignored, success } from "../../src/catalogue/outcome.ts";
 import type { Kubernetes, Owner, Pod } from "../../src/clients/kubernetes/port.ts";
 import { flag, integer, text } from "../../src/schema/field.ts";
+import { podTarget } from "./pod-target.ts";
 
 export const terminate = defineActionner({
   id: "kubernetes:terminate",
@@ -46,7 +47,7 @@ export const terminate = defineActionner({
     }
 
     await kubernetes.deletePod(pod, { gracePeriodSeconds: params.grace_period_seconds }, signal);
-    return success("pod deleted", { objects: { namespace: pod.namespace, pod: pod.name }, target: pod });
+    return success("pod deleted", { objects: { namespace: pod.namespace, pod: pod.name }, target: podTarget(pod) });
   },
 });
 

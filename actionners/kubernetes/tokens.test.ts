@@ -66,6 +66,7 @@ describe("the tokens of an event", () => {
         "proc.tty": 0,
         "x.y": true,
         "n.n": null,
+        "fd.sip": "<NA>",
       },
     });
 
@@ -76,6 +77,8 @@ describe("the tokens of an event", () => {
       EVT_TIME: "1763689041886038257",
       PROC_TTY: "0",
       X_Y: "true",
+      N_N: "",
+      FD_SIP: "",
       PRIORITY: "Critical",
       HOSTNAME: "node-1",
       RULE: "R",

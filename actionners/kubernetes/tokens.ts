@@ -1,5 +1,5 @@
 import type { Facts } from "../../src/catalogue/catalogue.ts";
-import type { FalcoEvent } from "../../src/events/event.ts";
+import { type FalcoEvent, fieldOf } from "../../src/events/event.ts";
 import { textOf } from "../../src/events/json.ts";
 
 /** A command line in which event fields are arguments, never text that a shell parses. */
@@ -34,11 +34,12 @@ export function tokenName(name: string): string {
   return /^\d/.test(token) ? `_${token}` : token;
 }
 
-/** Every token that an event and the facts give a value. What Hallux knows itself wins over a field of the same name. */
+/**
+ * Every token that an event and the facts give a value: an empty one where Falco does not know the field's (null, `<NA>`), so
+ * that the container's own variable of the name is not taken for it. What Hallux knows itself wins over a field of the same name.
+ */
 export function tokensOf(event: FalcoEvent, facts: Facts): ReadonlyMap<string, string> {
-  const fields = Object.entries(event.fields)
-    .filter(([, value]) => value !== null)
-    .map(([name, value]) => [name, textOf(value)] as const);
+  const fields = Object.keys(event.fields).map((name) => [name, textOf(fieldOf(event, name) ?? "")] as const);
   const own = [
     ["priority", event.priority],
     ["hostname", event.hostname],

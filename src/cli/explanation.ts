@@ -60,7 +60,7 @@ function explainedAction(
   { stopped, guard }: { readonly stopped: string | undefined; readonly guard: Guard },
 ): ExplainedAction {
   const target = targetOf(action.actionner.target, event);
-  const missing = target.kind === "missing" ? target.reason : refusal(guard({ action, target, pod: undefined }));
+  const missing = target.kind === "missing" ? target.reason : refusal(guard({ action, target, seen: undefined }));
   return {
     action: action.name,
     actionner: action.actionner.id,

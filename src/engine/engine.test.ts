@@ -6,12 +6,12 @@ import { ActionError, TargetGone } from "../catalogue/errors.ts";
 import { ignored, type Outcome, type Result, success } from "../catalogue/outcome.ts";
 import type { Clients } from "../clients/clients.ts";
 import type { Kubernetes, Pod } from "../clients/kubernetes/port.ts";
-import { type PodTarget, podOf } from "../events/target.ts";
+import { type PodTarget, podOf, type ResourceTarget } from "../events/target.ts";
 import type { Ledger, ResponseRecord } from "../ledger/ledger.ts";
 import { createMemoryLedger } from "../ledger/memory.ts";
 import type { Action, Rule } from "../rules/rule.ts";
 import { recordingMetrics } from "../../test/support/metrics.ts";
-import { eventOf } from "../../test/support/events.ts";
+import { auditEventOf, eventOf } from "../../test/support/events.ts";
 import { type EngineOptions, startEngine } from "./engine.ts";
 import { protectNamespaces, refuseMirrorPods } from "./guard.ts";
 import { createNotifications } from "./notifications.ts";
@@ -82,8 +82,8 @@ function podSeen(target: PodTarget, traits: Partial<Pod> = {}): Pod {
   };
 }
 
-function clientsWith(getPod: (target: PodTarget) => Promise<Pod>): Clients {
-  return { kubernetes: { getPod } as unknown as Kubernetes, aws: {} as Clients["aws"] };
+function clientsWith(getPod: Kubernetes["getPod"], getResource?: Kubernetes["getResource"]): Clients {
+  return { kubernetes: { getPod, getResource } as unknown as Kubernetes, aws: {} as Clients["aws"] };
 }
 
 function memoryLedger(): Ledger {
@@ -331,6 +331,27 @@ describe("responses on targets", () => {
     });
 
     expect(uids).toEqual(["uid-1", "uid-2"]);
+  });
+
+  it("hold a deletion to the object of the audit event that was there when it was planned", async () => {
+    const uids: (string | undefined)[] = [];
+    const deleting = actionner(
+      async ({ target }) => {
+        uids.push((target as ResourceTarget).uid);
+        return done;
+      },
+      { destructive: true, target: "resource" },
+    );
+    const clients = clientsWith(
+      async (target) => podSeen(target),
+      async () => ({ uid: "uid-7", mirror: false }),
+    );
+
+    await respond([rule([action(deleting)])], [auditEventOf("configmaps", "shop/settings")], {
+      clients: { real: clients, dryRun: clients },
+    });
+
+    expect(uids).toEqual(["uid-7"]);
   });
 
   it("do not destroy blindly where the pod could not be read when planned", async () => {

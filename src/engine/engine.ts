@@ -102,11 +102,11 @@ function createResponder(options: EngineOptions, signal: AbortSignal): (work: Wo
     const responses = await Promise.allSettled(
       matched.map((rule) => {
         // Seen now, before it waits behind others on the same target.
-        const sighting = looks.run(newId(), () =>
-          sight(rule, target, clients.real, { timeoutMs: actionTimeoutMs, signal }),
+        const sightings = looks.run(newId(), () =>
+          sight(rule, event, clients.real, { timeoutMs: actionTimeoutMs, signal }),
         );
         return queues.run(queueKey(event, target), async () => {
-          const response: Response = { id: newId(), event, rule, target, sighting: await sighting };
+          const response: Response = { id: newId(), event, rule, target, sightings: await sightings };
           await carryOut(response, work, { ...options, logger: log }, signal);
         });
       }),

@@ -7,7 +7,7 @@ import type { Action } from "../rules/rule.ts";
 import { createStore } from "./artifacts.ts";
 import { withDeadline } from "./deadline.ts";
 import { type Guard, objection } from "./guard.ts";
-import type { Response } from "./plan.ts";
+import type { Response, Sighting } from "./plan.ts";
 
 /** Of an outcome's text; what is longer belongs in an output. */
 const maxTextLength = 16 * 1024;
@@ -65,30 +65,35 @@ async function settle(step: Step, found: Target, options: ExecuteOptions): Promi
   }
 }
 
-/** The pod that was there when the response was planned, not one that took its name since. */
-function withSeenUid(target: Target, { sighting }: Response): Target {
-  return target.kind === "pod" && sighting.kind === "seen"
-    ? { ...target, uid: target.uid ?? sighting.pod.uid }
-    : target;
+/** The object that was there when the response was planned, not one that took its name since. */
+function withSeenUid(target: Target, { sightings }: Response): Target {
+  const sighting = sightings[target.kind];
+  return target.kind === "none" || sighting?.kind !== "seen"
+    ? target
+    : { ...target, uid: target.uid ?? sighting.object.uid };
 }
 
-function refusal(action: Action, { sighting }: Response, target: Target, guards: readonly Guard[]): string | undefined {
-  const pod = target.kind === "pod" && sighting.kind === "seen" ? sighting.pod : undefined;
-  const reason = objection(guards, { action, target, pod });
-  if (reason === undefined && action.actionner.destructive && target.kind === "pod") {
+function refusal(
+  action: Action,
+  { sightings }: Response,
+  target: Target,
+  guards: readonly Guard[],
+): string | undefined {
+  const sighting = action.actionner.destructive ? sightings[target.kind] : undefined;
+  const reason = objection(guards, { action, target, seen: sighting?.kind === "seen" ? sighting.object : undefined });
+  if (reason === undefined && sighting !== undefined) {
     mustHaveSeen(sighting);
   }
   return reason;
 }
 
-function mustHaveSeen(sighting: Response["sighting"]): void {
+function mustHaveSeen(sighting: Sighting): void {
   switch (sighting.kind) {
     case "gone":
       throw new TargetGone(sighting.reason);
     case "failed":
       throw new ActionError(sighting.code, sighting.reason);
     case "seen":
-    case "unseen":
       return;
   }
 }

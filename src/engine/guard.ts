@@ -1,12 +1,12 @@
-import type { Pod } from "../clients/kubernetes/port.ts";
+import type { Sighted } from "../clients/kubernetes/port.ts";
 import type { Target } from "../events/target.ts";
 import type { Action } from "../rules/rule.ts";
 
 export interface GuardInput {
   readonly action: Action;
   readonly target: Target;
-  /** The pod as the API server showed it when the response was planned; present for destructive actions on pods. */
-  readonly pod: Pod | undefined;
+  /** The target as the API server showed it when the response was planned; present for destructive actions. */
+  readonly seen: Sighted | undefined;
 }
 
 /** Says why an action must not run, or undefined when it may. */
@@ -36,8 +36,8 @@ export function protectNamespaces(namespaces: readonly string[]): Guard {
 }
 
 /** A mirror pod is the API's picture of a static pod: the kubelet owns it, and deleting the picture changes nothing. */
-export const refuseMirrorPods: Guard = ({ action, pod }) =>
-  action.actionner.destructive && pod?.mirror
+export const refuseMirrorPods: Guard = ({ action, seen }) =>
+  action.actionner.destructive && seen?.mirror
     ? "this is a mirror pod: its node's static manifest owns it, the API server cannot change it"
     : undefined;
 

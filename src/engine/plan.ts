@@ -1,7 +1,14 @@
 import { ActionError, type ErrorCode, TargetGone } from "../catalogue/errors.ts";
-import type { Kubernetes, Pod } from "../clients/kubernetes/port.ts";
+import type { Kubernetes, Sighted } from "../clients/kubernetes/port.ts";
 import type { FalcoEvent } from "../events/event.ts";
-import { type PodTarget, type Target, targetOf } from "../events/target.ts";
+import {
+  describeTarget,
+  type PodTarget,
+  type ResourceTarget,
+  type Target,
+  type TargetKind,
+  targetOf,
+} from "../events/target.ts";
 import type { Rule } from "../rules/rule.ts";
 import { withDeadline } from "./deadline.ts";
 
@@ -12,19 +19,21 @@ export interface Response {
   readonly rule: Rule;
   /** What the event is about. */
   readonly target: Target;
-  /** What the API server said of the pod when the response was planned. */
-  readonly sighting: Sighting;
+  /** What the API server said of the targets of its destructive actions when the response was planned. */
+  readonly sightings: Sightings;
 }
 
 /**
- * A destructive action needs the pod's UID from before it waited in a queue: by then another pod may have taken the name.
- * `unseen`: no action of the rule needs it.
+ * A destructive action needs the UID of its target from before it waited in a queue: by then another object may have taken
+ * the name.
  */
 export type Sighting =
-  | { readonly kind: "unseen" }
-  | { readonly kind: "seen"; readonly pod: Pod }
+  | { readonly kind: "seen"; readonly object: Sighted }
   | { readonly kind: "gone"; readonly reason: string }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly reason: string };
+
+/** By kind of target; only what a destructive action of the rule works on. */
+export type Sightings = Readonly<Partial<Record<TargetKind, Sighting>>>;
 
 /** What the event is about: its pod, else the object of its audit event, else nothing in the cluster. */
 export function subjectOf(event: FalcoEvent): Target {
@@ -48,33 +57,46 @@ export function queueKey(event: FalcoEvent, target: Target): string {
   }
 }
 
-/** Looks at the pod where an action of the rule is destructive. Never rejects, nor takes longer than the deadline. */
+/** Looks at what the rule's destructive actions work on. Never rejects, nor takes longer than the deadline. */
 export async function sight(
   rule: Rule,
-  target: Target,
-  clients: { readonly kubernetes: Kubernetes },
+  event: FalcoEvent,
+  { kubernetes }: { readonly kubernetes: Kubernetes },
+  deadline: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<Sightings> {
+  const destructive = rule.actions.filter(({ actionner }) => actionner.destructive);
+  const kinds = new Set(destructive.map(({ actionner }) => actionner.target));
+  const targets = [...kinds].map((kind) => targetOf(kind, event));
+
+  const sightings = targets.map(async (target) => {
+    if (target.kind === "missing" || target.kind === "none") {
+      return [];
+    }
+    return [[target.kind, await look(target, kubernetes, deadline)] as const];
+  });
+  return Object.fromEntries((await Promise.all(sightings)).flat());
+}
+
+async function look(
+  target: PodTarget | ResourceTarget,
+  kubernetes: Kubernetes,
   deadline: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Sighting> {
-  if (target.kind !== "pod" || !needsSighting(rule)) {
-    return { kind: "unseen" };
-  }
   try {
-    const pod = await withDeadline(deadline, (signal) => clients.kubernetes.getPod(target, signal));
-    return { kind: "seen", pod };
+    const object = await withDeadline<Sighted>(deadline, (signal) =>
+      target.kind === "pod" ? kubernetes.getPod(target, signal) : kubernetes.getResource(target, signal),
+    );
+    return { kind: "seen", object };
   } catch (error) {
     return failedSighting(error, target);
   }
 }
 
-function needsSighting(rule: Rule): boolean {
-  return rule.actions.some(({ actionner }) => actionner.destructive && actionner.target === "pod");
-}
-
-function failedSighting(error: unknown, { namespace, name }: PodTarget): Sighting {
+function failedSighting(error: unknown, target: Target): Sighting {
   if (error instanceof TargetGone) {
     return { kind: "gone", reason: error.message };
   }
   const code = error instanceof ActionError ? error.code : "internal";
   const cause = error instanceof Error ? error.message : String(error);
-  return { kind: "failed", code, reason: `pod ${namespace}/${name} could not be read: ${cause}` };
+  return { kind: "failed", code, reason: `${describeTarget(target)} could not be read: ${cause}` };
 }

@@ -17,6 +17,8 @@ export interface ResourceTarget {
   /** Undefined for cluster-wide resources. */
   readonly namespace: string | undefined;
   readonly name: string;
+  /** What the API server said when the response was planned; audit events do not tell. */
+  readonly uid?: string;
 }
 
 /** An action that works on nothing in the cluster (a Lambda). */

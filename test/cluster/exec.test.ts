@@ -161,4 +161,8 @@ describe("kubernetes:exec", () => {
     expect(outcome).toMatchObject({ name: "ActionError", code: "not_found" });
     expect(outcome.constructor.name).toBe("TargetGone");
   });
+
+  it("uses every permission that it declares", () => {
+    expect(cluster.permissions.unused(exec)).toEqual([]);
+  });
 });

@@ -87,6 +87,22 @@ describe("k8sevents", () => {
     expect(await eventsAbout("default", `involvedObject.kind=ClusterRole,involvedObject.name=${role}`)).toHaveLength(1);
   });
 
+  it("records the deletion of a namespace that is on its way out", async () => {
+    const namespace = await cluster.namespace();
+    const finalizers = ["example.com/keep"];
+    await core.createNamespacedConfigMap({ namespace, body: { metadata: { name: "kept", finalizers } } });
+    await core.deleteNamespace({ name: namespace });
+
+    await notify(
+      notificationOf({ outcome: { target: { kind: "resource", resource: "namespaces", namespace, name: namespace } } }),
+    );
+
+    const about = `involvedObject.kind=Namespace,involvedObject.name=${namespace}`;
+    expect(await eventsAbout("default", about)).toHaveLength(1);
+    const body = [{ op: "remove", path: "/metadata/finalizers" }];
+    await core.patchNamespacedConfigMap({ namespace, name: "kept", body });
+  });
+
   it("records with the default namespace where there is no object at all", async () => {
     const rule = `rule ${crypto.randomUUID()}`;
 
@@ -94,5 +110,9 @@ describe("k8sevents", () => {
 
     const events = await eventsAbout("default", "involvedObject.kind=Namespace,involvedObject.name=default");
     expect(events.filter(({ message }) => message?.includes(rule))).toHaveLength(1);
+  });
+
+  it("uses every permission that it declares", () => {
+    expect(cluster.permissions.unused(k8sevents)).toEqual([]);
   });
 });

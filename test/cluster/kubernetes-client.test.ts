@@ -10,7 +10,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { createKubernetes, type KubernetesClients } from "../../src/clients/kubernetes/adapter.ts";
 import type { Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
-import { eventually, useCluster } from "../support/cluster.ts";
+import { eventually, podTemplate, useCluster } from "../support/cluster.ts";
 
 const cluster = await useCluster();
 const { core, networking } = cluster.api;
@@ -110,6 +110,27 @@ describe("the pod as the port describes it", () => {
       ],
     });
     expect(pod.containers[0]?.id).not.toMatch(/:/);
+  });
+
+  it("has the containers of kubectl debug, in which an attacker may sit too", async () => {
+    const body = {
+      metadata: { namespace: "shop", name: "cart-1" },
+      spec: { containers: [{ name: "main" }], ephemeralContainers: [{ name: "debugger" }] },
+      status: {
+        containerStatuses: [{ name: "main", containerID: "containerd://1", state: { running: {} } }],
+        ephemeralContainerStatuses: [{ name: "debugger", containerID: "containerd://2", state: { running: {} } }],
+      },
+    };
+    const kubernetes = await serverThat((_request, response) =>
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)),
+    );
+
+    const pod = await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+
+    expect(pod.containers).toEqual([
+      { name: "main", id: "1", running: true, restartCount: 0 },
+      { name: "debugger", id: "2", running: true, restartCount: 0 },
+    ]);
   });
 
   it("is gone where another one has its name", async () => {
@@ -244,6 +265,23 @@ describe("exec", () => {
     expect(growth).toBeLessThan(128 * mebibyte.length);
   });
 
+  it.each([
+    ["the command has ended", (socket: WebSocket) => socket.send(Buffer.from('\u0003{"status":"Success"}')), inTime],
+    ["its time is up", () => undefined, () => inTime(100)],
+  ])("closes the socket when %s, and does not wait for the other side", async (_when, converse, signal) => {
+    const closed = Promise.withResolvers<number>();
+    const kubernetes = await execServerThat((socket) => {
+      socket.once("close", closed.resolve);
+      converse(socket);
+    });
+    const pod = { namespace: "shop", name: "cart-1" } as Pod;
+
+    await kubernetes.real.exec(pod, { ...execOptions, command: ["true"] }, signal()).catch(() => undefined);
+
+    // 1006: without a closing handshake.
+    expect(await closed.promise).toBe(1006);
+  });
+
   it("is unavailable where the connection ends before the command does", async () => {
     const pod = await running();
     const kubernetes = await serverThat((request) => request.socket.destroy());
@@ -251,6 +289,61 @@ describe("exec", () => {
     const error = await thrownBy(kubernetes.real.exec(pod, { ...execOptions, command: ["true"] }, inTime()));
 
     expect(error).toMatchObject({ code: "unavailable" });
+  });
+});
+
+describe("getWorkload", () => {
+  it("does not take another workload of the same name for the owner", async () => {
+    const namespace = await cluster.namespace();
+    const { metadata } = await cluster.api.apps.createNamespacedDeployment({
+      namespace,
+      body: {
+        metadata: { name: "cart" },
+        spec: { replicas: 0, selector: { matchLabels: { app: "cart" } }, template: podTemplate("cart") },
+      },
+    });
+    const owner = { apiVersion: "apps/v1", kind: "Deployment", name: "cart", uid: metadata?.uid ?? "" };
+
+    const found = await real.getWorkload(namespace, owner, inTime());
+    const error = await thrownBy(real.getWorkload(namespace, { ...owner, uid: crypto.randomUUID() }, inTime()));
+
+    expect(found).toMatchObject({ ...owner, replicas: 0 });
+    expect(error).toMatchObject({
+      code: "not_found",
+      message: expect.stringContaining("another one has taken its name"),
+    });
+  });
+});
+
+describe("deleteResource", () => {
+  it("deletes on condition that the object is still the one it has seen", async () => {
+    const bodies: string[] = [];
+    const kubernetes = await serverThat(async (request, response) => {
+      bodies.push(Buffer.concat(await request.toArray()).toString());
+      response.writeHead(200, { "content-type": "application/json" }).end('{"metadata":{"name":"s","uid":"uid-1"}}');
+    });
+
+    await kubernetes.real.deleteResource(
+      { kind: "resource", resource: "secrets", namespace: "shop", name: "s" },
+      inTime(),
+    );
+
+    expect(JSON.parse(bodies[1] ?? "")).toMatchObject({ preconditions: { uid: "uid-1" } });
+  });
+
+  it("leaves an object alone that has taken the name of the one that was seen", async () => {
+    const namespace = await cluster.namespace();
+    const name = "settings";
+    const place = { kind: "resource", resource: "configmaps", namespace, name } as const;
+    const make = () => cluster.api.core.createNamespacedConfigMap({ namespace, body: { metadata: { name } } });
+    await make();
+    const { uid } = await real.getResource(place, inTime());
+    await cluster.api.core.deleteNamespacedConfigMap({ namespace, name });
+    const successor = await make();
+
+    await expect(real.deleteResource({ ...place, uid }, inTime())).rejects.toBeInstanceOf(TargetGone);
+
+    expect((await real.getResource(place, inTime())).uid).toBe(successor.metadata?.uid);
   });
 });
 
@@ -422,6 +515,26 @@ describe("errors", () => {
     expect(error).toMatchObject({ code: "invalid" });
   });
 
+  it("name the line of a broken kubeconfig, and no secret around it", async () => {
+    const error = await thrownBy(clientOf("users:\n- user:\n    token: s3cr3t: oops\n").load());
+
+    expect(error).toMatchObject({ code: "invalid", message: expect.stringMatching(/\(3:18\)$/) });
+    expect(error.cause).toBeUndefined();
+  });
+
+  it("say that a credential plugin's answer is no JSON, and do not repeat it", async () => {
+    const exec = { apiVersion: "client.authentication.k8s.io/v1", command: "echo", args: ["s3cr3t"] };
+    const kubernetes = clientOf(kubeconfigFor("https://127.0.0.1:1", { exec }));
+
+    const error = await thrownBy(kubernetes.real.getPod(pod, inTime()));
+
+    expect(error).toMatchObject({
+      code: "unavailable",
+      message: "no credentials for the API server: the credential plugin's answer is not JSON",
+    });
+    expect(error.cause).toBeUndefined();
+  });
+
   it("say that there are no credentials", async () => {
     const user = { tokenFile: "/nowhere/token" };
     const kubernetes = clientOf(kubeconfigFor("https://127.0.0.1:1", user));
@@ -458,6 +571,50 @@ describe("the connection", () => {
 
     expect(sockets.size).toBeLessThan(5);
     expect([...seen]).toEqual(["Bearer secret"]);
+  });
+
+  it("is a new one when the certificates have been renewed", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "hallux-"));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const authority = join(directory, "ca.pem");
+    const sockets = new Set<unknown>();
+    const server = await serverAt(answerWith(({ socket }) => sockets.add(socket)));
+    const kubeconfig = JSON.parse(kubeconfigFor(server));
+    kubeconfig.clusters[0].cluster["certificate-authority"] = authority;
+    const kubernetes = clientOf(JSON.stringify(kubeconfig));
+    const call = () => kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+
+    await writeFile(authority, "old");
+    for (let calls = 0; calls < 10; calls++) {
+      await call();
+    }
+    const before = sockets.size;
+    await writeFile(authority, "new");
+    await call();
+
+    expect(before).toBeLessThan(5);
+    expect(sockets.size).toBe(before + 1);
+  });
+
+  it("takes an address that ends in a slash, and one with a path", async () => {
+    const paths: (string | undefined)[] = [];
+    const server = await serverAt(answerWith(({ url }) => paths.push(url)));
+
+    for (const address of [`${server}/`, `${server}/k8s/clusters/c-1//`]) {
+      await clientOf(kubeconfigFor(address)).real.getPod(target("shop", "cart-1"), inTime());
+    }
+
+    const path = "/api/v1/namespaces/shop/pods/cart-1";
+    expect(paths).toEqual([path, `/k8s/clusters/c-1${path}`]);
+  });
+
+  it("needs no users: kubectl writes null where there are none, as for its proxy", async () => {
+    const server = await serverAt(answerWith(() => undefined));
+    const kubernetes = clientOf(JSON.stringify({ ...JSON.parse(kubeconfigFor(server)), users: null }));
+
+    const pod = await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
+
+    expect(pod.name).toBe("cart-1");
   });
 
   it("takes the token from the user's file", async () => {

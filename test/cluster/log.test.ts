@@ -181,4 +181,8 @@ describe.runIf(cluster.real)("kubernetes:log, where containers run", () => {
 
     expect(outcome).toMatchObject({ status: "success", text: expect.stringMatching(/last words\n$/) });
   });
+
+  it("uses every permission that it declares", () => {
+    expect(cluster.permissions.unused(log)).toEqual([]);
+  });
 });

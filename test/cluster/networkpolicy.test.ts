@@ -1,8 +1,10 @@
 import type { V1NetworkPolicy } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
 import { networkpolicy } from "../../actionners/kubernetes/networkpolicy.ts";
-import { TargetGone } from "../../src/catalogue/errors.ts";
+import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
+import type { Result } from "../../src/catalogue/outcome.ts";
 import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
+import { compileFields } from "../../src/schema/read.ts";
 import { eventually, podTemplate, useCluster } from "../support/cluster.ts";
 import { eventOf } from "../support/events.ts";
 import { runActionner } from "../support/run-actionner.ts";
@@ -27,6 +29,28 @@ async function twins() {
   const pod = await cluster.pod(namespace, { name: "cart-1", labels });
   await cluster.pod(namespace, { name: "cart-2", labels });
   return { namespace, pod, event: eventOf({ pod: `${namespace}/cart-1` }) };
+}
+
+/** So many callers at once find the same policy, or none: each has looked before the first of them changes anything. */
+function inStep(real: Kubernetes, callers: number): Kubernetes {
+  const all = Promise.withResolvers<void>();
+  let looked = 0;
+  return {
+    ...real,
+    async getNetworkPolicy(...call) {
+      const policy = await real.getNetworkPolicy(...call);
+      looked += 1;
+      if (looked === callers) {
+        all.resolve();
+      }
+      await all.promise;
+      return policy;
+    },
+  };
+}
+
+function statusesOf(results: readonly (Result | ActionError)[]): string[] {
+  return results.map((result) => (result instanceof ActionError ? result.code : result.status)).sort();
 }
 
 /** The pods of the app, once there is one. */
@@ -138,6 +162,19 @@ describe("kubernetes:networkpolicy", () => {
     expect(await labelsOf(namespace, "cart-1")).toHaveProperty(["hallux.dev/isolated"]);
   });
 
+  it("labels a copy of an isolated pod for itself: the label that it came with is another policy's", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", labels: { "hallux.dev/isolated": "hallux-cart-0-12345678" } });
+
+    const result = await runActionner(networkpolicy, { cluster, event: eventOf({ pod: `${namespace}/cart-1` }) });
+
+    expect(result).toMatchObject({ status: "success" });
+    const [policy] = await policiesIn(namespace);
+    expect(await labelsOf(namespace, "cart-1")).toMatchObject(
+      policy?.spec?.podSelector?.matchLabels ?? { no: "policy" },
+    );
+  });
+
   it("replaces what is allowed where a rule allows something else, and says so", async () => {
     const { namespace, event } = await twins();
     await runActionner(networkpolicy, { cluster, event, params: { allow_cidr: ["10.0.0.0/8"] } });
@@ -173,16 +210,17 @@ describe("kubernetes:networkpolicy", () => {
     const { namespace, event } = await twins();
     await runActionner(networkpolicy, { cluster, event });
     const { real } = cluster.kubernetes;
+    let looks = 0;
     const late: Kubernetes = {
       ...real,
       async getNetworkPolicy(...call) {
         const policy = await real.getNetworkPolicy(...call);
-        const name = policy?.metadata?.name ?? "";
-        await networking.patchNamespacedNetworkPolicy({
-          namespace,
-          name,
-          body: [{ op: "remove", path: "/metadata/labels" }],
-        });
+        looks += 1;
+        if (looks === 1) {
+          const name = policy?.metadata?.name ?? "";
+          const body = [{ op: "remove", path: "/metadata/labels" }];
+          await networking.patchNamespacedNetworkPolicy({ namespace, name, body });
+        }
         return policy;
       },
     };
@@ -194,9 +232,56 @@ describe("kubernetes:networkpolicy", () => {
       params: { allow_cidr: ["192.0.2.0/24"] },
     });
 
-    expect(error).toMatchObject({ code: "conflict" });
+    expect(error).toMatchObject({ code: "conflict", message: expect.stringContaining("is not Hallux's own") });
+    expect(looks).toBe(2);
     const [policy] = await policiesIn(namespace);
     expect(policy?.spec).not.toHaveProperty("egress", expect.anything());
+  });
+
+  it("finds out at loading what the API server would refuse, not at the attack", () => {
+    const reader = compileFields(networkpolicy.params);
+
+    const { problems } = reader.read({ allow_namespaces: ["kube-system", "Kube_System!", ""] });
+
+    expect(problems.map(({ path }) => path)).toEqual([
+      ["allow_namespaces", 1],
+      ["allow_namespaces", 2],
+    ]);
+  });
+
+  it.each([
+    ["10.0.0.5/8", "10.0.0.5/8 has bits set beyond its /8"],
+    ["2001:db8::1/32", "2001:db8::1/32 has bits set beyond its /32"],
+    ["::ffff:10.0.0.0/104", "::ffff:10.0.0.0/104 is an IPv4 range written as IPv6"],
+  ])("finds out at loading that %s is no range to the API server", (range, reason) => {
+    const params = {
+      allow_cidr: ["0.0.0.0/0", "::/0", "10.1.2.3/32", range],
+      allow_namespaces: [],
+      scope: "pod",
+    } as const;
+
+    const fault = networkpolicy.check?.(params);
+
+    expect(fault).toBe(`allow_cidr: ${reason}`);
+  });
+
+  it.each([
+    "0.0.0.0/0",
+    "::/0",
+    "10.1.2.3/32",
+    "172.16.0.0/12",
+    "2001:DB8::/29",
+    "fe80::1/128",
+    "64:ff9b::192.0.2.0/120",
+  ])("loads %s, and the API server takes it", async (range) => {
+    const { namespace, event } = await twins();
+
+    const fault = networkpolicy.check?.({ allow_cidr: [range], allow_namespaces: [], scope: "pod" });
+    const result = await runActionner(networkpolicy, { cluster, event, params: { allow_cidr: [range] } });
+
+    expect(fault).toBeUndefined();
+    expect(result).toMatchObject({ status: "success" });
+    expect(await policiesIn(namespace)).toHaveLength(1);
   });
 
   it("fails for a pod of the node's network, which no policy reaches", async () => {
@@ -271,6 +356,54 @@ describe("kubernetes:networkpolicy with scope workload", () => {
       { apiVersion: "apps/v1", kind: "Deployment", name: "cart", uid: metadata?.uid },
     ]);
     expect(await labelsOf(namespace, pod)).not.toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it("isolates the Deployment once where several of its pods raise events at the same moment", async () => {
+    const namespace = await cluster.namespace();
+    await apps.createNamespacedDeployment({
+      namespace,
+      body: { metadata: { name: "cart" }, spec: { replicas: 1, selector, template } },
+    });
+    const event = eventOf({ pod: `${namespace}/${await podOfApp(namespace)}` });
+    const { real } = cluster.kubernetes;
+    const isolateTogether = async (allow_cidr: readonly string[]) => {
+      const clients = { kubernetes: inStep(real, 3) };
+      const run = { cluster, event, clients, params: { scope: "workload", allow_cidr } };
+      return Promise.all([0, 1, 2].map(() => runActionner(networkpolicy, run)));
+    };
+
+    const created = await isolateTogether([]);
+    const replaced = await isolateTogether(["10.0.0.0/8"]);
+
+    expect(statusesOf(created)).toEqual(["ignored", "ignored", "success"]);
+    expect(statusesOf(replaced)).toEqual(["ignored", "ignored", "success"]);
+    expect(await policiesIn(namespace)).toHaveLength(1);
+  });
+
+  it("isolates a workload whose owners own each other", async () => {
+    const namespace = await cluster.namespace();
+    await apps.createNamespacedReplicaSet({
+      namespace,
+      body: { metadata: { name: "cart" }, spec: { replicas: 1, selector, template } },
+    });
+    const event = eventOf({ pod: `${namespace}/${await podOfApp(namespace)}` });
+    const { real } = cluster.kubernetes;
+    const circle: Kubernetes = {
+      ...real,
+      async getWorkload(...call) {
+        const workload = await real.getWorkload(...call);
+        return workload && { ...workload, owner: call[1] };
+      },
+    };
+
+    const result = await runActionner(networkpolicy, {
+      cluster,
+      event,
+      clients: { kubernetes: circle },
+      params: { scope: "workload" },
+    });
+
+    expect(result).toMatchObject({ status: "success", summary: "all pods of ReplicaSet cart isolated" });
   });
 
   it.each([

@@ -58,6 +58,19 @@ describe("the instance metadata service", () => {
     expect(other.requests).toHaveLength(1);
   });
 
+  it("is never followed to another address", async () => {
+    await using elsewhere = await httpPeer((_request, response) => response.end("token"));
+    await using imds = await httpPeer((_request, response) =>
+      response.writeHead(307, { location: `${elsewhere.url}/latest/api/token` }).end(),
+    );
+    const metadata = createInstanceMetadata({ endpoint: imds.url });
+
+    const value = await metadata(region, never);
+
+    expect(value).toBeUndefined();
+    expect(elsewhere.requests).toEqual([]);
+  });
+
   it("that has forgotten the session is asked for a new one the next time", async () => {
     await using imds = await httpPeer(({ method }, response) => {
       const forgotten = method === "GET" && imds.requests.length === 2;

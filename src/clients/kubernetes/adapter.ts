@@ -45,6 +45,7 @@ function deferred(open: () => Promise<Kubernetes>): Kubernetes {
     getNetworkPolicy: async (...call) => (await open()).getNetworkPolicy(...call),
     createNetworkPolicy: async (...call) => (await open()).createNetworkPolicy(...call),
     replaceNetworkPolicySpec: async (...call) => (await open()).replaceNetworkPolicySpec(...call),
+    getResource: async (...call) => (await open()).getResource(...call),
     deleteResource: async (...call) => (await open()).deleteResource(...call),
     podLog: async (...call) => (await open()).podLog(...call),
     exec: async (...call) => (await open()).exec(...call),

@@ -51,8 +51,9 @@ export class Connection extends KubeConfig {
     try {
       connection.#load(source);
     } catch (cause) {
-      const words = cause instanceof Error ? cause.message : String(cause);
-      throw new ActionError("invalid", `cannot load the kubeconfig${placeOf(source)}: ${words}`, { cause });
+      // The first line only, and not as the cause: a YAML error goes on with the lines around it, tokens included.
+      const words = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
+      throw new ActionError("invalid", `cannot load the kubeconfig${placeOf(source)}: ${words}`);
     }
     return connection;
   }
@@ -122,8 +123,8 @@ export class Connection extends KubeConfig {
 
   /** `KubeConfig` overlooks a user's `tokenFile`. It is read again each minute, as in a pod. */
   #useTokenFiles(kubeconfig: string, directory: string): void {
-    const { users = [] }: { users?: { name: string; user?: { tokenFile?: string } }[] } = parse(kubeconfig);
-    const files = new Map(users.map(({ name, user }) => [name, user?.tokenFile]));
+    const { users }: { users?: { name: string; user?: { tokenFile?: string } }[] | null } = parse(kubeconfig);
+    const files = new Map(users?.map(({ name, user }) => [name, user?.tokenFile]));
     this.users = this.users.map((user) => {
       const file = files.get(user.name);
       const config = file && { tokenFile: resolve(directory, file) };
@@ -170,6 +171,13 @@ async function authenticated(apply: () => Promise<void>): Promise<void> {
   try {
     await apply();
   } catch (cause) {
+    if (cause instanceof SyntaxError) {
+      // Not as the cause: it quotes what the plugin wrote, which may be a token.
+      throw new ActionError(
+        "unavailable",
+        "no credentials for the API server: the credential plugin's answer is not JSON",
+      );
+    }
     const words = cause instanceof Error ? cause.message : String(cause);
     throw new ActionError("unavailable", `no credentials for the API server: ${words}`, { cause });
   }

@@ -38,7 +38,7 @@ describe("refusalError", () => {
   });
 
   it.each([
-    ["404", asked, 404, {}],
+    ["404", asked, 404, { name: "cart-1" }],
     ["the 409 of a deletion with precondition", { ...asked, verb: "delete" }, 409, {}],
     ["a UID that cannot be changed", asked, 422, { causes: [{ field: "metadata.uid" }] }],
   ])("finds the target gone by %s", (_, request, status, details) => {
@@ -49,9 +49,20 @@ describe("refusalError", () => {
   });
 
   it.each([
+    ["what stands before the API server", "404 page not found"],
+    ["an API server that does not serve this API", statusBody("the server could not find the requested resource")],
+  ])("does not take the target for gone by the 404 of %s", (_who, body) => {
+    const error = refusalError(asked, { status: 404, body });
+
+    expect(error).not.toBeInstanceOf(TargetGone);
+    expect(error.code).toBe("not_found");
+  });
+
+  it.each([
     ["", "HTTP status 500"],
     ["<h1>oops</h1>", "<h1>oops</h1>"],
     ["null", "null"],
+    ['{"message":{"text":"oops"}}', '{"message":{"text":"oops"}}'],
     ["x".repeat(5000), "x".repeat(1024)],
   ])("has words for a body that is no Status", (body, message) => {
     expect(refusalError(asked, { status: 500, body }).message).toBe(message);

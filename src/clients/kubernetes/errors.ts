@@ -41,12 +41,13 @@ export function lostError(asked: Permission, cause: unknown, signal: AbortSignal
 }
 
 /**
- * A UID as precondition fails in two ways: a DELETE's with 409, a PATCH's with 422 because `metadata.uid` cannot be changed.
+ * A UID as precondition fails in two ways: a DELETE's with 409, a PATCH's with 422 because `metadata.uid` cannot be changed. A 404
+ * that names no object says that the address is wrong (a proxy's path, an API that is not served): nothing is known of the target.
  */
 function isGone(asked: Asked, status: number, answer: V1Status | undefined): boolean {
   switch (status) {
     case 404:
-      return true;
+      return answer?.details?.name !== undefined;
     case 409:
       return asked.verb === "delete";
     case 422:
@@ -60,7 +61,8 @@ function isGone(asked: Asked, status: number, answer: V1Status | undefined): boo
 function statusIn(body: string): V1Status | undefined {
   try {
     const value: unknown = JSON.parse(body);
-    return typeof value === "object" && value !== null && "message" in value ? (value as V1Status) : undefined;
+    const isStatus = typeof value === "object" && value !== null && "message" in value;
+    return isStatus && typeof value.message === "string" ? (value as V1Status) : undefined;
   } catch {
     return undefined;
   }

@@ -131,27 +131,24 @@ function urlOf(server: string, { namespace, name }: Pod, { container, command }:
   return url;
 }
 
-/** Keeps the first bytes and drops the rest. */
+/** Keeps a copy of the first bytes and drops the rest: a view of a message would keep all of it, and an endless one everything. */
 class BoundedText {
-  readonly #limit: number;
-  readonly #parts: Buffer[] = [];
-  #room: number;
+  readonly #bytes: Buffer;
+  #length = 0;
   truncated = false;
 
   constructor(limit: number) {
-    this.#limit = limit;
-    this.#room = limit;
+    this.#bytes = Buffer.alloc(limit);
   }
 
   add(part: Buffer): void {
-    const kept = part.subarray(0, this.#room);
-    this.#parts.push(kept);
-    this.#room -= kept.length;
-    this.truncated ||= kept.length < part.length;
+    const copied = part.copy(this.#bytes, this.#length);
+    this.#length += copied;
+    this.truncated ||= copied < part.length;
   }
 
   /** Without the piece of a character that the limit cut. */
   toString(): string {
-    return new TextDecoder().decode(Buffer.concat(this.#parts, this.#limit - this.#room), { stream: this.truncated });
+    return new TextDecoder().decode(this.#bytes.subarray(0, this.#length), { stream: this.truncated });
   }
 }

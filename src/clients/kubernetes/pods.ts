@@ -1,4 +1,10 @@
-import type { V1ContainerStatus, V1DeleteOptions, V1OwnerReference, V1Pod } from "@kubernetes/client-node";
+import type {
+  V1ContainerStatus,
+  V1DeleteOptions,
+  V1ObjectMeta,
+  V1OwnerReference,
+  V1Pod,
+} from "@kubernetes/client-node";
 import { TargetGone } from "../../catalogue/errors.ts";
 import type { PodTarget } from "../../events/target.ts";
 import { type Api, via } from "./api.ts";
@@ -78,18 +84,28 @@ function podFrom({ metadata, spec, status }: V1Pod): Pod {
     owner: controllerOf(metadata?.ownerReferences),
     nodeName: spec?.nodeName,
     hostNetwork: spec?.hostNetwork ?? false,
-    mirror: "kubernetes.io/config.mirror" in annotations,
+    mirror: isMirror(metadata),
     phase: status?.phase,
     containers: containersOf(spec, status),
   };
 }
 
-/** The containers, then the sidecars: init containers that keep running. */
+/** The kubelet marks the API's picture of a static pod. */
+export function isMirror(metadata: V1ObjectMeta | undefined): boolean {
+  return metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined;
+}
+
+/** The containers, then the sidecars: init containers that keep running. Last those of `kubectl debug`. */
 function containersOf(spec: V1Pod["spec"], status: V1Pod["status"]): Container[] {
   const sidecars = spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always") ?? [];
-  const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+  const containers = [...(spec?.containers ?? []), ...sidecars, ...(spec?.ephemeralContainers ?? [])];
+  const statuses = [
+    ...(status?.containerStatuses ?? []),
+    ...(status?.initContainerStatuses ?? []),
+    ...(status?.ephemeralContainerStatuses ?? []),
+  ];
   const byName = new Map(statuses.map((entry) => [entry.name, entry]));
-  return [...(spec?.containers ?? []), ...sidecars].map(({ name }) => containerFrom(name, byName.get(name)));
+  return containers.map(({ name }) => containerFrom(name, byName.get(name)));
 }
 
 function containerFrom(name: string, status: V1ContainerStatus | undefined): Container {

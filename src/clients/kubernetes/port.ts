@@ -30,7 +30,9 @@ export interface Kubernetes {
   /** Replaces the spec only, on condition that the policy is still the one read (its UID and resourceVersion). */
   replaceNetworkPolicySpec(policy: V1NetworkPolicy, spec: V1NetworkPolicySpec, signal: AbortSignal): Promise<void>;
 
-  /** Gets the object, then deletes it with its UID as precondition. `invalid` for a resource that Hallux does not delete. */
+  /** `invalid` for a resource that Hallux does not delete. */
+  getResource(target: ResourceTarget, signal: AbortSignal): Promise<Sighted>;
+  /** The UID is the precondition: the target's, else that of the object found now. `invalid` as above. */
   deleteResource(target: ResourceTarget, signal: AbortSignal): Promise<void>;
 
   /** The last lines of one container's log; `previous` is its crashed predecessor's. */
@@ -39,6 +41,13 @@ export interface Kubernetes {
   exec(pod: Pod, options: ExecOptions, signal: AbortSignal): Promise<ExecResult>;
 
   createEvent(event: KubernetesEvent, signal: AbortSignal): Promise<void>;
+}
+
+/** What guards and preconditions need of any object. */
+export interface Sighted {
+  readonly uid: string;
+  /** A static pod's image in the API: the kubelet owns it, deleting it changes nothing. */
+  readonly mirror: boolean;
 }
 
 export interface MetadataChange {
@@ -53,7 +62,7 @@ export interface Owner {
   readonly uid: string;
 }
 
-export interface Pod extends PodTarget {
+export interface Pod extends PodTarget, Sighted {
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
@@ -61,8 +70,6 @@ export interface Pod extends PodTarget {
   readonly owner: Owner | undefined;
   readonly nodeName: string | undefined;
   readonly hostNetwork: boolean;
-  /** A static pod's image in the API: the kubelet owns it, deleting it changes nothing. */
-  readonly mirror: boolean;
   readonly phase: string | undefined;
   readonly containers: readonly Container[];
 }

@@ -2,8 +2,8 @@ import type { ConfigurationOptions, V1DeleteOptions, V1ObjectMeta } from "@kuber
 import { ActionError } from "../../catalogue/errors.ts";
 import type { ResourceTarget } from "../../events/target.ts";
 import { type Api, via } from "./api.ts";
-import { deleteOptions } from "./pods.ts";
-import type { Kubernetes } from "./port.ts";
+import { deleteOptions, isMirror } from "./pods.ts";
+import type { Kubernetes, Sighted } from "./port.ts";
 
 interface Place {
   readonly namespace: string;
@@ -17,22 +17,31 @@ interface Kind {
   delete(place: Place & { readonly body: V1DeleteOptions }, options: ConfigurationOptions): Promise<unknown>;
 }
 
-export function resourceCalls(api: Api): Pick<Kubernetes, "deleteResource"> {
+export function resourceCalls(api: Api): Pick<Kubernetes, "getResource" | "deleteResource"> {
   const kinds = kindsOf(api);
 
+  function kindOf({ resource }: ResourceTarget): Kind {
+    const kind = kinds.get(resource);
+    if (kind === undefined) {
+      const known = [...kinds.keys()].join(", ");
+      throw new ActionError("invalid", `${resource} are not deleted by Hallux: it deletes ${known}`);
+    }
+    return kind;
+  }
+
+  async function getResource(target: ResourceTarget, signal: AbortSignal): Promise<Sighted> {
+    const kind = kindOf(target);
+    const { metadata } = await kind.get(placeOf(target, kind), via(signal, { aboutTarget: true }));
+    return { uid: metadata?.uid ?? "", mirror: isMirror(metadata) };
+  }
+
   return {
+    getResource,
     async deleteResource(target, signal) {
-      const kind = kinds.get(target.resource);
-      if (kind === undefined) {
-        throw new ActionError(
-          "invalid",
-          `${target.resource} are not deleted by Hallux: it deletes ${[...kinds.keys()].join(", ")}`,
-        );
-      }
-      const place = placeOf(target, kind);
-      const { metadata } = await kind.get(place, via(signal, { aboutTarget: true }));
-      const body = { ...deleteOptions(api, metadata?.uid ?? ""), propagationPolicy: "Background" };
-      await kind.delete({ ...place, body }, via(signal, { aboutTarget: true }));
+      const kind = kindOf(target);
+      const uid = target.uid ?? (await getResource(target, signal)).uid;
+      const body = { ...deleteOptions(api, uid), propagationPolicy: "Background" };
+      await kind.delete({ ...placeOf(target, kind), body }, via(signal, { aboutTarget: true }));
     },
   };
 }
