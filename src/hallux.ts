@@ -7,7 +7,7 @@ import { createKubernetes, type KubernetesClients } from "./clients/kubernetes/a
 import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
 import type { Config } from "./config/schema.ts";
 import { startEngine } from "./engine/engine.ts";
-import { protectNamespaces, refuseMirrorPods } from "./engine/guard.ts";
+import { protectNamespaces, protectSystemRoles, refuseMirrorPods } from "./engine/guard.ts";
 import { createNotifications } from "./engine/notifications.ts";
 import { createIntake, type IntakeSettings } from "./intake/intake.ts";
 import { createMemoryLedger } from "./ledger/memory.ts";
@@ -65,7 +65,7 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     ledger,
     rules: () => options.rules,
     clients,
-    guards: [refuseMirrorPods, protectNamespaces(protectedNamespaces(config))],
+    guards: [protectNamespaces(protectedNamespaces(config)), protectSystemRoles, refuseMirrorPods],
     notifications: createNotifications({ ...notifierLimits, notifiers: notifiersOf(options), clients: clients.real }),
     defaultNotifiers: config.default_notifiers,
     outputSettings: new Map(),

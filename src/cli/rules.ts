@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { Catalogue } from "../catalogue/catalogue.ts";
-import { protectNamespaces } from "../engine/guard.ts";
+import { objection, protectNamespaces, protectSystemRoles } from "../engine/guard.ts";
 import { decodeEvent } from "../events/decode.ts";
 import type { FalcoEvent } from "../events/event.ts";
 import { type ReadText, readRules, unreadable } from "../rules/load.ts";
@@ -96,7 +96,8 @@ function explaining(deps: RulesDeps) {
       fail(problems, options, deps);
       return;
     }
-    const explained = explainRules(reading.rules, event.event, protectNamespaces(settings.protectedNamespaces));
+    const guards = [protectNamespaces(settings.protectedNamespaces), protectSystemRoles];
+    const explained = explainRules(reading.rules, event.event, (input) => objection(guards, input));
     deps.write(options.output === "json" ? json(explained) : explanationText(explained));
   };
 }

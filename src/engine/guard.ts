@@ -41,6 +41,15 @@ export const refuseMirrorPods: Guard = ({ action, seen }) =>
     ? "this is a mirror pod: its node's static manifest owns it, the API server cannot change it"
     : undefined;
 
+const defaultRoles: readonly string[] = ["cluster-admin", "admin", "edit", "view"];
+
+/** Whoever can make Falco speak of the control plane's own roles must not have Hallux delete them. */
+export const protectSystemRoles: Guard = ({ action, target }) => {
+  const role = target.kind === "resource" && /^(cluster)?roles$/.test(target.resource) ? target.name : undefined;
+  const systems = role !== undefined && (role.startsWith("system:") || defaultRoles.includes(role));
+  return action.actionner.destructive && systems ? `${role} is a role of Kubernetes itself` : undefined;
+};
+
 function namespaceOf(target: Target): string | undefined {
   switch (target.kind) {
     case "pod":
