@@ -111,7 +111,8 @@ describe("exec", () => {
     session.socket.terminate();
 
     await expect.poll(async () => JSON.stringify(await run("cat", `/proc/${child}/stat`))).toMatch(/No such file|\) Z/);
-    expect(JSON.parse((await run("kill", "-0", bystander))[3] ?? "")).toMatchObject({ status: "Success" });
+    const alive = await run("sh", "-c", `kill -0 ${bystander}`);
+    expect(JSON.parse(alive[3] ?? "")).toMatchObject({ status: "Success" });
   });
 
   it("does not wait for what a command left in the background", async () => {
