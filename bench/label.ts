@@ -210,7 +210,7 @@ function bareClient(path: string) {
   const headers = user?.token === undefined ? {} : { authorization: `Bearer ${user.token}` };
   const call = (method: Dispatcher.HttpMethod, path: string, body?: object) =>
     agent.request({
-      origin: String(cluster?.server),
+      origin: new URL(String(cluster?.server)).origin,
       path: `${new URL(String(cluster?.server)).pathname.replace(/\/$/, "")}${path}`,
       method,
       headers: { ...headers, "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json" },
