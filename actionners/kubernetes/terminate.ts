@@ -20,12 +20,13 @@ export const terminate = defineActionner({
   },
   uses: ["kubernetes"],
   rbac: [
-    { apiGroups: [""], resources: ["pods"], verbs: ["get", "delete"] },
+    { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "delete"] },
     { apiGroups: ["apps"], resources: ["replicasets", "statefulsets", "daemonsets"], verbs: ["get"] },
     { apiGroups: ["batch"], resources: ["jobs"], verbs: ["get"] },
     { apiGroups: [""], resources: ["replicationcontrollers"], verbs: ["get"] },
   ],
   destructive: true,
+  oneAtATimePerOwner: true,
   idempotent: true,
   continues: false,
   output: "none",
@@ -85,10 +86,11 @@ async function shortage(
   if (workload === undefined) {
     return `the ready pods of ${nameOf(owner)} cannot be counted (min_healthy_replicas)`;
   }
-  const { readyReplicas, replicas } = workload;
+  const { replicas } = workload;
+  const ready = await kubernetes.countReadyPods(workload, signal);
   const needed = minimum.endsWith("%") ? Math.ceil((replicas * Number.parseInt(minimum, 10)) / 100) : Number(minimum);
-  return readyReplicas < needed
-    ? `${readyReplicas} of ${replicas} pods of ${nameOf(owner)} are ready, fewer than ${needed} (min_healthy_replicas ${minimum})`
+  return ready < needed
+    ? `${ready} of ${replicas} pods of ${nameOf(owner)} are ready, fewer than ${needed} (min_healthy_replicas ${minimum})`
     : undefined;
 }
 

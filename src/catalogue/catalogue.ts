@@ -39,6 +39,11 @@ export interface Actionner<P extends Fields = Fields, K extends TargetKind = Tar
   check?(params: ValuesOf<P>): string | undefined;
   /** It can interrupt a workload or run anything: guarded in protected namespaces. */
   readonly destructive: boolean;
+  /**
+   * It decides by the state of the other pods of the same owner (how many are left), so it never runs on two of them at once.
+   * Only for what is quick: the others wait. Takes effect together with `destructive`, which makes the engine look first.
+   */
+  readonly oneAtATimePerOwner?: boolean;
   /** Running it twice leaves the same state as once: it is run again after a crash. */
   readonly idempotent: boolean;
   /** Whether the rule's following actions run afterwards, unless the rule's action says otherwise. */

@@ -309,6 +309,29 @@ describe("responses on targets", () => {
     expect(together).toBeGreaterThan(1);
   });
 
+  it("never run on two pods of one owner at once where the actionner decides by the others", async () => {
+    let running = 0;
+    let most = 0;
+    const counting = actionner(
+      async () => {
+        running += 1;
+        most = Math.max(most, running);
+        await turn();
+        running -= 1;
+        return done;
+      },
+      { destructive: true, oneAtATimePerOwner: true },
+    );
+    const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "cart", uid: "owner-1" };
+    const getPod = async (target: PodTarget) => podSeen(target, { owner });
+    const events = ["a", "b", "c"].map((name) => eventOf({ pod: `shop/${name}` }));
+
+    const { outcomes } = await respond([rule([action(counting)])], events, { getPod });
+
+    expect(outcomes).toHaveLength(3);
+    expect(most).toBe(1);
+  });
+
   it("hold a destructive action to the pod that was there when it was planned", async () => {
     const uids: (string | undefined)[] = [];
     const destroying = actionner(
@@ -344,7 +367,7 @@ describe("responses on targets", () => {
     );
     const clients = clientsWith(
       async (target) => podSeen(target),
-      async () => ({ uid: "uid-7", mirror: false }),
+      async () => ({ uid: "uid-7", mirror: false, owner: undefined }),
     );
 
     await respond([rule([action(deleting)])], [auditEventOf("configmaps", "shop/settings")], {

@@ -7,7 +7,7 @@ import type { Ledger, Transition, Work } from "../ledger/ledger.ts";
 import type { Action, Rule, RuleSet } from "../rules/rule.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { ActionError } from "../catalogue/errors.ts";
-import { type ExecuteOptions, execute } from "./execute.ts";
+import { type ExecuteOptions, execute, type Step } from "./execute.ts";
 import type { Delivery, Notifications } from "./notifications.ts";
 import { queueKey, type Response, sight, subjectOf } from "./plan.ts";
 import { createQueues } from "./queues.ts";
@@ -85,6 +85,7 @@ function createResponder(options: EngineOptions, signal: AbortSignal): (work: Wo
   const queues = createQueues(options.concurrency);
   /** A flood must not ask the API server about thousands of pods at once: their deadlines would pass in the crowd. */
   const looks = createQueues(options.concurrency);
+  const turns = createQueues(Number.POSITIVE_INFINITY);
 
   return async (work) => {
     const { event } = work;
@@ -107,7 +108,7 @@ function createResponder(options: EngineOptions, signal: AbortSignal): (work: Wo
         );
         return queues.run(queueKey(event, target), async () => {
           const response: Response = { id: newId(), event, rule, target, sightings: await sightings };
-          await carryOut(response, work, { ...options, logger: log }, signal);
+          await carryOut({ response, durable: work.durable, turns, signal }, { ...options, logger: log });
         });
       }),
     );
@@ -128,7 +129,8 @@ function countMatches(matched: readonly Rule[], metrics: Metrics): void {
 }
 
 /** The actions of one response, in order, each recorded and notified. */
-async function carryOut(response: Response, work: Work, options: EngineOptions, signal: AbortSignal): Promise<void> {
+async function carryOut(course: Omit<Step, "action">, options: EngineOptions): Promise<void> {
+  const { response } = course;
   const { ledger, clock } = options;
   const record = (transition: Transition) => ledger.record(transition);
   const now = () => clock().toISOString();
@@ -140,7 +142,7 @@ async function carryOut(response: Response, work: Work, options: EngineOptions, 
     if (!action.actionner.idempotent) {
       await record({ type: "started", at: now(), response: id, action: position, attempt: 1 });
     }
-    const outcome = await execute({ response, action, durable: work.durable, signal }, options);
+    const outcome = await execute({ ...course, action }, options);
     await record({ type: "ended", at: now(), response: id, action: position, outcome });
     report(response, action, outcome, options);
     tell(response, position, outcome, options);

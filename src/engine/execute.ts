@@ -8,6 +8,7 @@ import { createStore } from "./artifacts.ts";
 import { withDeadline } from "./deadline.ts";
 import { type Guard, objection } from "./guard.ts";
 import type { Response, Sighting } from "./plan.ts";
+import type { Queues } from "./queues.ts";
 
 /** Of an outcome's text; what is longer belongs in an output. */
 const maxTextLength = 16 * 1024;
@@ -27,11 +28,13 @@ type Ending =
   | { readonly status: "refused"; readonly reason: string }
   | { readonly status: "failure"; readonly error: ActionError };
 
-interface Step {
+export interface Step {
   readonly response: Response;
   readonly action: Action;
   /** Before this an action that is not idempotent must not start. */
   readonly durable: Promise<void>;
+  /** By the UID of an owner: see `oneAtATimePerOwner`. */
+  readonly turns: Queues;
   /** Fires when the engine gives up at shutdown. */
   readonly signal: AbortSignal;
 }
@@ -108,12 +111,20 @@ async function run(step: Step, target: Target, options: ExecuteOptions): Promise
   if (!actionner.idempotent) {
     await durable;
   }
-  return withDeadline({ timeoutMs, signal: step.signal }, async (signal) => {
+  const attempt = async (signal: AbortSignal) => {
     const facts = await fetchFacts(step, target, clients, signal);
     const store = storeOf(step, target, { clients, signal }, options);
     const { event, rule } = response;
     return actionner.run({ event, target, params: parameters, facts, clients, store, rule: rule.name, dryRun, signal });
-  });
+  };
+  // The deadline starts when it is its turn.
+  return inTurn(step, target, () => withDeadline({ timeoutMs, signal: step.signal }, attempt));
+}
+
+function inTurn<T>({ action, response, turns }: Step, { kind }: Target, job: () => Promise<T>): Promise<T> {
+  const sighting = response.sightings[kind];
+  const owner = sighting?.kind === "seen" ? sighting.object.owner : undefined;
+  return action.actionner.oneAtATimePerOwner && owner !== undefined ? turns.run(owner.uid, job) : job();
 }
 
 async function fetchFacts(

@@ -315,6 +315,64 @@ describe("getWorkload", () => {
   });
 });
 
+describe("countReadyPods", () => {
+  it("counts the workload's own ready pods, without those being deleted", async () => {
+    const owned = (uid: string) => ({ apiVersion: "apps/v1", kind: "ReplicaSet", name: "cart", uid, controller: true });
+    const pod = (name: string, owner: string, ready: string, deletionTimestamp?: string) => ({
+      metadata: { name, ownerReferences: [owned(owner)], deletionTimestamp },
+      status: { conditions: [{ type: "Ready", status: ready }] },
+    });
+    const asked: (string | undefined)[] = [];
+    const items = [
+      pod("healthy", "owner-1", "True"),
+      pod("starting", "owner-1", "False"),
+      pod("leaving", "owner-1", "True", "2026-11-21T10:00:00Z"),
+      pod("stranger", "owner-2", "True"),
+    ];
+    const kubernetes = await serverThat(async (request, response) => {
+      asked.push(new URL(request.url ?? "", "http://api").searchParams.get("labelSelector") ?? undefined);
+      const list = { kind: "PodList", apiVersion: "v1", metadata: {}, items };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(list));
+    });
+    const selector = {
+      matchLabels: { app: "cart" },
+      matchExpressions: [
+        { key: "tier", operator: "In", values: ["front", "back"] },
+        { key: "canary", operator: "DoesNotExist" },
+      ],
+    };
+    const workload = {
+      ...owned("owner-1"),
+      namespace: "shop",
+      replicas: 3,
+      readyReplicas: 3,
+      selector,
+      owner: undefined,
+    };
+
+    const count = await kubernetes.real.countReadyPods(workload, inTime());
+
+    expect(count).toBe(1);
+    expect(asked).toEqual(["app=cart,tier in (front,back),!canary"]);
+  });
+
+  it("finds the pods of a real ReplicaSet", async () => {
+    const namespace = await cluster.namespace();
+    const selector = { matchExpressions: [{ key: "app", operator: "In", values: ["cart"] }] };
+    const spec = { replicas: 2, selector, template: podTemplate("cart") };
+    await cluster.api.apps.createNamespacedReplicaSet({ namespace, body: { metadata: { name: "cart" }, spec } });
+    const { metadata } = await cluster.api.apps.readNamespacedReplicaSet({ namespace, name: "cart" });
+    const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "cart", uid: metadata?.uid ?? "" };
+
+    const counted = await eventually(async () => {
+      const workload = await real.getWorkload(namespace, owner, inTime());
+      return workload !== undefined && (await real.countReadyPods(workload, inTime())) === 2;
+    });
+
+    expect(counted).toBe(true);
+  });
+});
+
 describe("deleteResource", () => {
   it("deletes on condition that the object is still the one it has seen", async () => {
     const bodies: string[] = [];

@@ -42,6 +42,7 @@ function deferred(open: () => Promise<Kubernetes>): Kubernetes {
     getNode: async (...call) => (await open()).getNode(...call),
     patchNode: async (...call) => (await open()).patchNode(...call),
     getWorkload: async (...call) => (await open()).getWorkload(...call),
+    countReadyPods: async (...call) => (await open()).countReadyPods(...call),
     getNetworkPolicy: async (...call) => (await open()).getNetworkPolicy(...call),
     createNetworkPolicy: async (...call) => (await open()).createNetworkPolicy(...call),
     replaceNetworkPolicySpec: async (...call) => (await open()).replaceNetworkPolicySpec(...call),

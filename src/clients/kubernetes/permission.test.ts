@@ -5,6 +5,7 @@ describe("permissionOf", () => {
   it.each([
     ["GET", "/api/v1/namespaces/shop/pods/cart-1", "get", "", "pods", "shop", "cart-1"],
     ["GET", "/api/v1/namespaces/shop/pods/cart-1/log", "get", "", "pods/log", "shop", "cart-1"],
+    ["GET", "/api/v1/namespaces/shop/pods", "list", "", "pods", "shop", undefined],
     ["PATCH", "/api/v1/nodes/node-1", "patch", "", "nodes", undefined, "node-1"],
     ["DELETE", "/api/v1/namespaces/shop", "delete", "", "namespaces", undefined, "shop"],
     ["POST", "/api/v1/namespaces/shop/events", "create", "", "events", "shop", undefined],

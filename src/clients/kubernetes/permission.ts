@@ -1,6 +1,6 @@
 /** What a request needs, in the words of RBAC. */
 export interface Permission {
-  /** `get`, `create`, `update`, `patch`, `delete`. */
+  /** `get`, `list`, `create`, `update`, `patch`, `delete`. */
   readonly verb: string;
   /** Empty for the core group. */
   readonly apiGroup: string;
@@ -21,14 +21,14 @@ const verbs: Readonly<Record<string, string>> = {
 /** Before it may stand a path under which a proxy serves the cluster. */
 const apiPath = /\/(?:api\/v1|apis\/(?<apiGroup>[^/]+)\/v[^/]+)\/(?<rest>.+)$/;
 
-/** Reads a request for one object (not a list) as the API server's authorizer does. */
+/** Reads a request for an object, or for all of them, as the API server's authorizer does. */
 export function permissionOf(method: string, path: string): Permission {
   const { apiGroup = "", rest = "" } = apiPath.exec(path)?.groups ?? {};
   const parts = rest.split("/").map(decodeURIComponent);
   const namespaced = parts[0] === "namespaces" && parts.length > 2;
   const [resource = "", name, subresource] = namespaced ? parts.slice(2) : parts;
   return {
-    verb: verbs[method] ?? method.toLowerCase(),
+    verb: method === "GET" && name === undefined ? "list" : (verbs[method] ?? method.toLowerCase()),
     apiGroup,
     resource: subresource === undefined ? resource : `${resource}/${subresource}`,
     namespace: namespaced ? parts[1] : undefined,

@@ -24,6 +24,11 @@ export interface Kubernetes {
   /** The controller behind an owner reference; undefined for kinds that Hallux does not know (a custom resource). */
   getWorkload(namespace: string, owner: Owner, signal: AbortSignal): Promise<Workload | undefined>;
 
+  /**
+   * The workload's own pods that are ready and not being deleted, counted now: its status lags behind what was just deleted.
+   */
+  countReadyPods(workload: Workload, signal: AbortSignal): Promise<number>;
+
   /** Undefined where there is none of this name. */
   getNetworkPolicy(namespace: string, name: string, signal: AbortSignal): Promise<V1NetworkPolicy | undefined>;
   createNetworkPolicy(policy: V1NetworkPolicy, signal: AbortSignal): Promise<void>;
@@ -48,6 +53,8 @@ export interface Sighted {
   readonly uid: string;
   /** A static pod's image in the API: the kubelet owns it, deleting it changes nothing. */
   readonly mirror: boolean;
+  /** The owner reference with `controller: true`. */
+  readonly owner: Owner | undefined;
 }
 
 export interface MetadataChange {
@@ -66,8 +73,6 @@ export interface Pod extends PodTarget, Sighted {
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** The owner reference with `controller: true`. */
-  readonly owner: Owner | undefined;
   readonly nodeName: string | undefined;
   readonly hostNetwork: boolean;
   readonly phase: string | undefined;

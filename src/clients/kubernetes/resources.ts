@@ -2,7 +2,7 @@ import type { ConfigurationOptions, V1DeleteOptions, V1ObjectMeta } from "@kuber
 import { ActionError } from "../../catalogue/errors.ts";
 import type { ResourceTarget } from "../../events/target.ts";
 import { type Api, via } from "./api.ts";
-import { deleteOptions, isMirror } from "./pods.ts";
+import { controllerOf, deleteOptions, isMirror } from "./pods.ts";
 import type { Kubernetes, Sighted } from "./port.ts";
 
 interface Place {
@@ -32,7 +32,7 @@ export function resourceCalls(api: Api): Pick<Kubernetes, "getResource" | "delet
   async function getResource(target: ResourceTarget, signal: AbortSignal): Promise<Sighted> {
     const kind = kindOf(target);
     const { metadata } = await kind.get(placeOf(target, kind), via(signal, { aboutTarget: true }));
-    return { uid: metadata?.uid ?? "", mirror: isMirror(metadata) };
+    return { uid: metadata?.uid ?? "", mirror: isMirror(metadata), owner: controllerOf(metadata?.ownerReferences) };
   }
 
   return {

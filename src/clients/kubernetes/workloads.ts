@@ -1,4 +1,4 @@
-import type { ConfigurationOptions, V1LabelSelector, V1ObjectMeta } from "@kubernetes/client-node";
+import type { ConfigurationOptions, V1LabelSelector, V1ObjectMeta, V1Pod } from "@kubernetes/client-node";
 import { ActionError } from "../../catalogue/errors.ts";
 import { type Api, via } from "./api.ts";
 import { controllerOf } from "./pods.ts";
@@ -47,13 +47,39 @@ const readers: Readonly<Record<string, Read>> = {
   },
 };
 
-export function workloadCalls(api: Api): Pick<Kubernetes, "getWorkload"> {
+export function workloadCalls(api: Api): Pick<Kubernetes, "getWorkload" | "countReadyPods"> {
   return {
     async getWorkload(namespace, owner, signal) {
       const read = readers[`${groupOf(owner.apiVersion)}/${owner.kind}`];
       return read && workloadFrom(namespace, owner, await read(api, { namespace, name: owner.name }, via(signal)));
     },
+
+    async countReadyPods({ namespace, selector, uid }, signal) {
+      const labelSelector = selectorText(selector);
+      const { items } = await api.core.listNamespacedPod({ namespace, labelSelector }, via(signal));
+      return items.filter((pod) => controllerOf(pod.metadata?.ownerReferences)?.uid === uid).filter(isReady).length;
+    },
   };
+}
+
+function isReady({ metadata, status }: V1Pod): boolean {
+  const ready = status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+  return ready && metadata?.deletionTimestamp === undefined;
+}
+
+/** As a query parameter takes it: `app=cart,tier in (front,back)`. */
+function selectorText({ matchLabels = {}, matchExpressions = [] }: Workload["selector"]): string {
+  const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
+    switch (operator) {
+      case "Exists":
+        return key;
+      case "DoesNotExist":
+        return `!${key}`;
+      default:
+        return `${key} ${operator.toLowerCase()} (${values.join(",")})`;
+    }
+  });
+  return [...Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`), ...expressions].join(",");
 }
 
 function replicated(object: {
