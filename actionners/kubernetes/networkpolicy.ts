@@ -9,6 +9,7 @@ import { rangeFault } from "./cidr.ts";
 import { kubectl } from "./kubectl.ts";
 import { podTarget } from "./pod-target.ts";
 
+const ruleAnnotation = "hallux.dev/rule";
 const managedBy = { "app.kubernetes.io/managed-by": "hallux" };
 /** On the pod, and what its policy selects. */
 const isolatedLabel = "hallux.dev/isolated";
@@ -77,6 +78,9 @@ DNS is denied like everything else: allow \`kube-system\` where the pod may go o
       await kubernetes.patchPod(pod, { labels: { [isolatedLabel]: isolation.podLabel } }, signal);
     }
 
+    if (change === "kept" && !label) {
+      return ignored(`NetworkPolicy ${isolation.name} of another rule isolates already; what it allows stays`);
+    }
     if (change === "none" && !label) {
       return ignored(`already isolated by NetworkPolicy ${isolation.name}`);
     }
@@ -167,14 +171,15 @@ function policyOf(
       name,
       namespace: pod.namespace,
       labels: managedBy,
-      annotations: { "hallux.dev/rule": rule, "hallux.dev/pod": pod.name },
+      annotations: { [ruleAnnotation]: rule, "hallux.dev/pod": pod.name },
       ownerReferences: [{ apiVersion, kind, name: ownerName, uid }],
     },
     spec,
   };
 }
 
-type Change = "created" | "replaced" | "none";
+/** `kept`: another rule isolates already, and allows something else. */
+type Change = "created" | "replaced" | "none" | "kept";
 
 /**
  * Sees to it that the policy is there as wanted; one that is not ours is never touched. Pods of one workload, or two of us, may
@@ -183,11 +188,9 @@ type Change = "created" | "replaced" | "none";
 async function establish(wanted: Policy, kubernetes: Kubernetes, signal: AbortSignal, attempts = 5): Promise<Change> {
   const { namespace = "", name = "" } = wanted.metadata ?? {};
   const existing = await kubernetes.getNetworkPolicy(namespace, name, signal);
-  if (existing !== undefined && !isOurs(existing)) {
-    throw new ActionError("conflict", `NetworkPolicy ${namespace}/${name} is not Hallux's own and was left as it is`);
-  }
-  if (existing !== undefined && isDeepStrictEqual(plain(existing.spec), plain(wanted.spec))) {
-    return "none";
+  const standing = existing && standsBy(existing, wanted);
+  if (standing !== undefined) {
+    return standing;
   }
   try {
     return await write(wanted, existing, kubernetes, signal);
@@ -197,6 +200,19 @@ async function establish(wanted: Policy, kubernetes: Kubernetes, signal: AbortSi
     }
     throw error;
   }
+}
+
+/** Why the policy that is there is left as it is, or undefined where it is to be replaced. */
+function standsBy(existing: V1NetworkPolicy, wanted: Policy): Change | undefined {
+  const { namespace, name } = wanted.metadata ?? {};
+  if (!isOurs(existing)) {
+    throw new ActionError("conflict", `NetworkPolicy ${namespace}/${name} is not Hallux's own and was left as it is`);
+  }
+  if (isDeepStrictEqual(plain(existing.spec), plain(wanted.spec))) {
+    return "none";
+  }
+  // Whoever is cut off by one rule could otherwise raise the event of a more lenient one.
+  return ruleOf(existing) === ruleOf(wanted) ? undefined : "kept";
 }
 
 async function write(
@@ -211,6 +227,10 @@ async function write(
   }
   await kubernetes.replaceNetworkPolicySpec(existing, wanted.spec, signal);
   return "replaced";
+}
+
+function ruleOf({ metadata }: V1NetworkPolicy): string | undefined {
+  return metadata?.annotations?.[ruleAnnotation];
 }
 
 function isOurs({ metadata }: V1NetworkPolicy): boolean {

@@ -4,7 +4,7 @@ import { deleteResource } from "../../actionners/kubernetes/delete.ts";
 import { TargetGone } from "../../src/catalogue/errors.ts";
 import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
 import { eventually, podTemplate, uniqueName, useCluster } from "../support/cluster.ts";
-import { auditEventOf } from "../support/events.ts";
+import { auditEventOf, eventOf } from "../support/events.ts";
 import { runActionner } from "../support/run-actionner.ts";
 
 const cluster = await useCluster();
@@ -131,6 +131,29 @@ describe("kubernetes:delete", () => {
       await eventually(async () => (await stateOf(kind, place)) !== "there");
     },
   );
+
+  it("leaves an object alone whose plural a custom resource shares", async () => {
+    const namespace = await cluster.namespace();
+    await kinds["services"]?.create({ namespace, name: "cart" });
+    const uri = `/apis/serving.knative.dev/v1/namespaces/${namespace}/services/cart`;
+    const aboutKnative = eventOf({
+      source: "k8s_audit",
+      fields: {
+        "ka.target.resource": "services",
+        "ka.target.name": "cart",
+        "ka.target.namespace": namespace,
+        "ka.uri": uri,
+      },
+    });
+
+    const result = await runActionner(deleteResource, { cluster, event: aboutKnative });
+
+    expect(result).toMatchObject({
+      status: "ignored",
+      reason: expect.stringContaining("serving.knative.dev"),
+    });
+    expect(await kinds["services"]?.read({ namespace, name: "cart" })).toBeDefined();
+  });
 
   it("deletes the pods of a workload with it", async () => {
     const namespace = await cluster.namespace();

@@ -175,7 +175,7 @@ describe("kubernetes:networkpolicy", () => {
     );
   });
 
-  it("replaces what is allowed where a rule allows something else, and says so", async () => {
+  it("replaces what is allowed where the rule has come to allow something else, and says so", async () => {
     const { namespace, event } = await twins();
     await runActionner(networkpolicy, { cluster, event, params: { allow_cidr: ["10.0.0.0/8"] } });
 
@@ -187,6 +187,21 @@ describe("kubernetes:networkpolicy", () => {
     });
     const [policy] = await policiesIn(namespace);
     expect(policy?.spec?.egress).toEqual([{ to: [{ ipBlock: { cidr: "192.0.2.0/24" } }] }]);
+  });
+
+  it("does not let the event of another rule widen what is allowed", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event, rule: "strict" });
+
+    const lenient = { cluster, event, rule: "lenient", params: { allow_cidr: ["0.0.0.0/0"] } };
+    const second = await runActionner(networkpolicy, lenient);
+
+    expect(second).toMatchObject({
+      status: "ignored",
+      reason: expect.stringContaining("of another rule isolates already"),
+    });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec?.egress).toBeUndefined();
   });
 
   it("never touches a policy that is not its own", async () => {
