@@ -52,6 +52,18 @@ describe("the name of a token", () => {
   });
 });
 
+describe("a token inside single quotes", () => {
+  it("is not replaced, as the shell's own rules have it", async () => {
+    const tokens = tokensOf(eventOf({ fields: { "fd.name": "/etc/shadow" } }), {});
+    const { argv } = shellCommand("/bin/sh", `printf %s '\${FD_NAME}' "\${FD_NAME}"`, tokens);
+    const [program = "", ...args] = argv;
+
+    const { stdout } = await run(program, args);
+
+    expect(stdout).toBe("$" + "{FD_NAME}/etc/shadow");
+  });
+});
+
 describe("the tokens of an event", () => {
   it("are its fields, what Hallux knows of it, and the facts", () => {
     const event = eventOf({

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import type { V1ObjectMeta } from "@kubernetes/client-node";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
@@ -486,8 +487,10 @@ describe("a dry run", () => {
       spec: { podSelector: {}, policyTypes: ["Ingress"] },
     };
     await real.createNetworkPolicy(policy, inTime());
+    // Not the resourceVersion: controllers write the pod's status meanwhile.
+    const podState = ({ uid, labels, deletionTimestamp }: V1ObjectMeta = {}) => ({ uid, labels, deletionTimestamp });
     const state = async () => ({
-      pod: (await core.readNamespacedPod({ namespace, name: "cart-1" })).metadata?.resourceVersion,
+      pod: podState((await core.readNamespacedPod({ namespace, name: "cart-1" })).metadata),
       policies: (await networking.listNamespacedNetworkPolicy({ namespace })).items.map(({ metadata }) => [
         metadata?.name,
         metadata?.resourceVersion,
