@@ -195,6 +195,15 @@ function intakeSettings({ config, readFile }: HalluxOptions): IntakeSettings {
   };
 }
 
+/** Without a certificate in it every sender would be refused, and Falco would not notice. */
+function authorities(path: string, readFile: HalluxOptions["readFile"]): string {
+  const pem = readFile(path);
+  if (!/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(pem)) {
+    throw new Error(`tls.client_ca_file: ${path} holds no certificate (PEM)`);
+  }
+  return pem;
+}
+
 function tlsOf(tls: Config["tls"], readFile: HalluxOptions["readFile"]): IntakeSettings["tls"] {
   const { cert_file: cert, key_file: key, client_ca_file: clientCa } = tls;
   return cert === undefined || key === undefined
@@ -202,6 +211,6 @@ function tlsOf(tls: Config["tls"], readFile: HalluxOptions["readFile"]): IntakeS
     : {
         cert: readFile(cert),
         key: new Secret(readFile(key)),
-        clientCa: clientCa === undefined ? undefined : readFile(clientCa),
+        clientCa: clientCa === undefined ? undefined : authorities(clientCa, readFile),
       };
 }

@@ -14,8 +14,7 @@ import type { Config } from "./config/schema.ts";
 
 const { env, stdin, stdout, stderr, argv } = process;
 
-// Whoever reads may stop early: `hallux actionners list | head -1`.
-stdout.on("error", ({ code }: NodeJS.ErrnoException) => process.exit(code === "EPIPE" ? 0 : 1));
+stdout.once("error", outputFailed);
 
 await createProgram({
   catalogue: createCatalogue({ actionners, contexts, outputs, notifiers }),
@@ -34,6 +33,15 @@ await createProgram({
   kubeconfigSource,
   onStopRequest,
 }).parseAsync(argv);
+
+/** Whoever reads may stop early: `hallux actionners list | head -1`. A server acts on events, log or no log. */
+function outputFailed({ code, message }: NodeJS.ErrnoException): void {
+  if (argv[2] !== "server") {
+    process.exit(code === "EPIPE" ? 0 : 1);
+  }
+  stdout.on("error", () => undefined);
+  stderr.write(`hallux: the log cannot be written any more (${message}); events are still acted on\n`);
+}
 
 /** The configured file, else the pod's service account, else kubectl's own file. `KUBECONFIG` sets `kubeconfig`. */
 function kubeconfigSource({ kubeconfig }: Config): KubeconfigSource {

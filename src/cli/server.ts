@@ -79,6 +79,7 @@ interface Checked {
 async function start({ config, rules, files, logger }: Checked, deps: ServerDeps): Promise<void> {
   const { catalogue, version, readFile, env } = deps;
   let hallux: Hallux;
+  const kubeconfig = deps.kubeconfigSource(config);
   try {
     hallux = await startHallux({
       config,
@@ -86,7 +87,7 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
       catalogue,
       logger,
       version,
-      kubeconfig: deps.kubeconfigSource(config),
+      kubeconfig,
       readFile,
       metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
     });
@@ -96,12 +97,19 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
   }
   const { address, port } = hallux;
   const tls = config.tls.cert_file !== undefined;
-  logger.info({ address, port, tls, rules: rules.rules.length, files, version }, "hallux is listening");
+  logger.info(
+    { address, port, tls, rules: rules.rules.length, files, version, kubernetes: placeOf(kubeconfig) },
+    "hallux is listening",
+  );
   deps.onStopRequest(async () => {
     logger.info("hallux is stopping");
     await hallux.stop();
     logger.info("hallux has stopped");
   });
+}
+
+function placeOf(source: KubeconfigSource): string {
+  return source.from === "file" ? source.path : "the service account of this pod";
 }
 
 /** What an operator can mend; undefined for any other error. */

@@ -31,6 +31,9 @@ export interface EngineOptions extends ExecuteOptions {
   readonly logEveryEvent: boolean;
 }
 
+/** Of what an action read: the beginning, for whoever has only the log. */
+const maxLoggedText = 2048;
+
 /** Of the grace period: kept to tell what was interrupted. */
 const shareOfLastWords = 0.1;
 
@@ -89,7 +92,7 @@ function createResponder(options: EngineOptions, signal: AbortSignal): (work: Wo
 
   return async (work) => {
     const { event } = work;
-    const log = options.logger.child({ uuid: uuidOf(event) });
+    const log = options.logger.child({ uuid: uuidOf(event), event_id: event.id });
     const matched = rules().match(event);
     const target = subjectOf(event);
     countMatches(matched, metrics);
@@ -160,7 +163,7 @@ function endsResponse(action: Action, outcome: Outcome): boolean {
 
 /** The metrics and the log line of an ended action. */
 function report(response: Response, action: Action, outcome: Outcome, { metrics, logger }: EngineOptions): void {
-  const { status, would, code, message, durationMs, objects, artifact, undo, target } = outcome;
+  const { status, would, code, message, durationMs, objects, text, artifact, undo, target } = outcome;
   const rule = response.rule.name;
   const actionner = action.actionner.id;
   metrics.actionEnded({ rule, actionner, status, code }, durationMs / 1000);
@@ -177,6 +180,7 @@ function report(response: Response, action: Action, outcome: Outcome, { metrics,
       code,
       message,
       objects,
+      text: text?.slice(0, maxLoggedText),
       artifact,
       undo,
       duration_ms: durationMs,

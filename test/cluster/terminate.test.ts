@@ -4,6 +4,7 @@ import { TargetGone } from "../../src/catalogue/errors.ts";
 import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
 import { eventually, podTemplate, useCluster } from "../support/cluster.ts";
 import { eventOf } from "../support/events.ts";
+import { respondWith } from "../support/respond.ts";
 import { runActionner } from "../support/run-actionner.ts";
 
 const cluster = await useCluster();
@@ -28,6 +29,14 @@ async function readyPod(namespace: string, ready = 1): Promise<string> {
   return pods[0]?.metadata?.name ?? "";
 }
 
+/** Pods that the ReplicaSet makes from now on find no node. */
+async function starve(namespace: string, name: string, replicas: number): Promise<void> {
+  const nowhere = { ...template, spec: { ...template.spec, nodeSelector: { nowhere: "true" } } };
+  const spec = { selector, replicas, template: nowhere };
+  // Without a resourceVersion: the controller writes the status at the same time.
+  await apps.replaceNamespacedReplicaSet({ namespace, name, body: { metadata: { name }, spec } });
+}
+
 /** A ReplicaSet that wants so many replicas, of which so many are ready; the event is about one that is. */
 async function replicaSet({ ready, wanted = ready }: { readonly ready: number; readonly wanted?: number }) {
   const namespace = await cluster.namespace();
@@ -38,10 +47,7 @@ async function replicaSet({ ready, wanted = ready }: { readonly ready: number; r
   });
   const pod = await readyPod(namespace, ready);
   if (wanted !== ready) {
-    const nowhere = { ...template, spec: { ...template.spec, nodeSelector: { nowhere: "true" } } };
-    const spec = { selector, replicas: wanted, template: nowhere };
-    // Without a resourceVersion: the controller writes the status at the same time.
-    await apps.replaceNamespacedReplicaSet({ namespace, name, body: { metadata: { name }, spec } });
+    await starve(namespace, name, wanted);
   }
   await eventually(async () => {
     const { spec, status } = await apps.readNamespacedReplicaSet({ namespace, name });
@@ -190,6 +196,28 @@ describe("kubernetes:terminate", () => {
       expect(result).toMatchObject({ status: "success" });
     },
   );
+
+  it.each([
+    ["100%", 1],
+    ["3", 1],
+    ["2", 2],
+  ])("leaves %s of 3 replicas where all of them raise events at the same moment", async (minimum, deleted) => {
+    const { namespace } = await replicaSet({ ready: 3 });
+    const { items } = await core.listNamespacedPod({ namespace });
+    await starve(namespace, "cart", 3);
+    const pods = items.map(({ metadata }) => metadata?.name ?? "");
+
+    const outcomes = await respondWith(terminate, {
+      cluster,
+      events: pods.map((pod) => eventOf({ pod: `${namespace}/${pod}` })),
+      params: { min_healthy_replicas: minimum },
+    });
+
+    const statuses = outcomes.map(({ status }) => status).sort();
+    expect(statuses).toEqual(["ignored", "ignored", "ignored", ...Array(deleted).fill("success")].slice(deleted));
+    const left = await Promise.all(pods.map((pod) => uidOf(namespace, pod)));
+    expect(left.filter((uid) => uid !== undefined)).toHaveLength(3 - deleted);
+  });
 
   it.each([
     [

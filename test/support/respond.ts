@@ -1,0 +1,78 @@
+import { pino } from "pino";
+import type { Actionner } from "../../src/catalogue/catalogue.ts";
+import type { Outcome } from "../../src/catalogue/outcome.ts";
+import type { Clients } from "../../src/clients/clients.ts";
+import { startEngine } from "../../src/engine/engine.ts";
+import { refuseMirrorPods } from "../../src/engine/guard.ts";
+import { createNotifications } from "../../src/engine/notifications.ts";
+import type { FalcoEvent } from "../../src/events/event.ts";
+import { createMemoryLedger } from "../../src/ledger/memory.ts";
+import type { Rule } from "../../src/rules/rule.ts";
+import { compileFields } from "../../src/schema/read.ts";
+import type { TestCluster } from "./cluster.ts";
+import { noMetrics } from "./metrics.ts";
+
+interface Course {
+  readonly cluster: TestCluster;
+  /** All are there at once. */
+  readonly events: readonly FalcoEvent[];
+  readonly params?: Readonly<Record<string, unknown>>;
+}
+
+/** Runs the events through an engine at work on the cluster, with a rule of this one action, to the end. */
+export async function respondWith(actionner: Actionner, { cluster, events, params = {} }: Course): Promise<Outcome[]> {
+  const { values } = compileFields(actionner.params).read(params);
+  const rules = [ruleOf(actionner, values ?? {})];
+  const ledger = createMemoryLedger({ windowSeconds: 0, backlogBytes: 1e6, historyBytes: 1e6, clock: Date.now });
+  const clients = clientsOf(cluster);
+  const engine = startEngine({
+    ledger,
+    rules: () => ({ rules, match: () => rules, explain: () => [] }),
+    clients: { real: clients, dryRun: clients },
+    guards: [refuseMirrorPods],
+    outputSettings: new Map(),
+    actionTimeoutMs: 20_000,
+    clock: () => new Date(),
+    notifications: createNotifications({ notifiers: [], clients, timeoutMs: 50, queueLimit: 1, concurrency: 1 }),
+    defaultNotifiers: [],
+    metrics: noMetrics,
+    logger: pino({ level: "silent" }),
+    newId: () => crypto.randomUUID(),
+    concurrency: 8,
+    logEveryEvent: false,
+  });
+
+  await Promise.all(events.map((event) => ledger.accept(event)));
+  await engine.stop(25_000);
+
+  const records = await ledger.responses({ limit: events.length });
+  return records.flatMap(({ transitions }) =>
+    transitions.flatMap((transition) => (transition.type === "ended" ? [transition.outcome] : [])),
+  );
+}
+
+function clientsOf({ kubernetes }: TestCluster): Clients {
+  return { kubernetes: kubernetes.real } as Clients;
+}
+
+function ruleOf(actionner: Actionner, parameters: Readonly<Record<string, unknown>>): Rule {
+  const action = {
+    name: "act",
+    description: undefined,
+    actionner,
+    parameters,
+    contexts: [],
+    output: undefined,
+    continue: actionner.continues,
+    ignoreErrors: false,
+  };
+  return {
+    name: "a rule",
+    description: undefined,
+    conditions: [],
+    continue: true,
+    dryRun: false,
+    actions: [action],
+    notifiers: [],
+  };
+}
