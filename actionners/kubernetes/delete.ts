@@ -17,6 +17,9 @@ const rbac = [
   { apiGroups: ["rbac.authorization.k8s.io"], resources: ["roles", "clusterroles"], verbs: ["get", "delete"] },
 ] as const;
 
+/** Of a reason. */
+const maxUriLength = 200;
+
 /** `delete` is no name for a constant. */
 export const deleteResource = defineActionner({
   id: "kubernetes:delete",
@@ -34,9 +37,9 @@ export const deleteResource = defineActionner({
   examples: [{ title: "Delete the object", parameters: {} }],
 
   async run({ event, target, clients: { kubernetes }, signal }) {
-    const group = groupIn(event);
-    if (group !== undefined && group !== groupOf(target.resource)) {
-      return ignored(`the event is about ${target.resource} of API group ${group}, not those that Hallux deletes`);
+    const reason = namesake(event, target.resource);
+    if (reason !== undefined) {
+      return ignored(reason);
     }
     await kubernetes.deleteResource(target, signal);
 
@@ -48,11 +51,19 @@ export const deleteResource = defineActionner({
   },
 });
 
-/** Events name the plural only: a custom resource may share it with one of Kubernetes'. The URI tells, where Falco sends it. */
-function groupIn(event: FalcoEvent): string | undefined {
+/**
+ * Why the event is about something that only shares its plural with one of Kubernetes' own kinds: a custom resource. Of the
+ * API group, events have nothing but the URI of the request, where Falco sends it.
+ */
+function namesake(event: FalcoEvent, resource: string): string | undefined {
   const uri = textOf(fieldOf(event, "ka.uri") ?? "");
-  const [, kind, group = ""] = /^\/(api|apis)\/([^/]+)\//.exec(uri) ?? [];
-  return kind === "api" ? "" : group || undefined;
+  const group = groupOf(resource);
+  if (group === undefined || !uri.startsWith("/")) {
+    return undefined;
+  }
+  return uri.startsWith(group === "" ? "/api/v1/" : `/apis/${group}/`)
+    ? undefined
+    : `the event is not about ${resource} of Kubernetes' own: its ka.uri is ${uri.slice(0, maxUriLength)}`;
 }
 
 function groupOf(resource: string): string | undefined {

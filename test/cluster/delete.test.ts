@@ -3,8 +3,10 @@ import { describe, expect, it } from "vitest";
 import { deleteResource } from "../../actionners/kubernetes/delete.ts";
 import { TargetGone } from "../../src/catalogue/errors.ts";
 import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
+import type { FalcoEvent } from "../../src/events/event.ts";
 import { eventually, podTemplate, uniqueName, useCluster } from "../support/cluster.ts";
 import { auditEventOf, eventOf } from "../support/events.ts";
+import { respondWith } from "../support/respond.ts";
 import { runActionner } from "../support/run-actionner.ts";
 
 const cluster = await useCluster();
@@ -101,6 +103,13 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
 };
 
+/** An audit event that tells the request's URI. */
+function auditEventAt(uri: string, place: Named & { readonly resource?: string }): FalcoEvent {
+  const { namespace, name, resource = "services" } = place;
+  const fields = { "ka.target.resource": resource, "ka.target.name": name, "ka.target.namespace": namespace };
+  return eventOf({ source: "k8s_audit", fields: { ...fields, "ka.uri": uri } });
+}
+
 async function stateOf(kind: Kind, place: Named): Promise<"there" | "going" | "gone"> {
   const object = await kind.read(place).catch(() => undefined);
   if (object === undefined) {
@@ -132,27 +141,54 @@ describe("kubernetes:delete", () => {
     },
   );
 
-  it("leaves an object alone whose plural a custom resource shares", async () => {
-    const namespace = await cluster.namespace();
-    await kinds["services"]?.create({ namespace, name: "cart" });
-    const uri = `/apis/serving.knative.dev/v1/namespaces/${namespace}/services/cart`;
-    const aboutKnative = eventOf({
-      source: "k8s_audit",
-      fields: {
-        "ka.target.resource": "services",
-        "ka.target.name": "cart",
-        "ka.target.namespace": namespace,
-        "ka.uri": uri,
+  it.each([
+    ["by its URI", "/apis/serving.knative.dev/v1/namespaces/shop/services/cart"],
+    ["by a URI that hides its group", "/%61pis/serving.knative.dev/v1/namespaces/shop/services/cart"],
+  ])("leaves an object alone whose plural a custom resource shares, %s", async (_how, uri) => {
+    const place = { namespace: await cluster.namespace(), name: "cart" };
+    await kinds["services"]?.create(place);
+
+    const result = await runActionner(deleteResource, { cluster, event: auditEventAt(uri, place) });
+
+    expect(result).toEqual({
+      status: "ignored",
+      reason: `the event is not about services of Kubernetes' own: its ka.uri is ${uri}`,
+    });
+    expect(await kinds["services"]?.read(place)).toBeDefined();
+  });
+
+  it.each([
+    ["services", (namespace: string) => `/api/v1/namespaces/${namespace}/services/cart`],
+    ["deployments", (namespace: string) => `/apis/apps/v1/namespaces/${namespace}/deployments/cart?timeout=5s`],
+    ["roles", (namespace: string) => `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/roles/cart`],
+    ["configmaps", () => "<NA>"],
+  ])("deletes the %s where the event's URI shows no other group", async (resource, uri) => {
+    const place = { namespace: await cluster.namespace(), name: "cart" };
+    await kinds[resource]?.create(place);
+    const event = auditEventAt(uri(place.namespace), { ...place, resource });
+
+    const result = await runActionner(deleteResource, { cluster, event });
+
+    expect(result).toMatchObject({ status: "success", summary: `${resource} cart deleted` });
+  });
+
+  it("is refused where the audit event names a mirror pod", async () => {
+    const place = { namespace: await cluster.namespace(), name: "static-1" };
+    await core.createNamespacedPod({
+      namespace: place.namespace,
+      body: {
+        metadata: { name: place.name, annotations: { "kubernetes.io/config.mirror": "0123456789abcdef" } },
+        spec: { ...template.spec, nodeName: await cluster.node() },
       },
     });
 
-    const result = await runActionner(deleteResource, { cluster, event: aboutKnative });
-
-    expect(result).toMatchObject({
-      status: "ignored",
-      reason: expect.stringContaining("serving.knative.dev"),
+    const outcomes = await respondWith(deleteResource, {
+      cluster,
+      events: [auditEventOf("pods", `${place.namespace}/${place.name}`)],
     });
-    expect(await kinds["services"]?.read({ namespace, name: "cart" })).toBeDefined();
+
+    expect(outcomes).toMatchObject([{ status: "refused", message: expect.stringContaining("mirror pod") }]);
+    expect(await core.readNamespacedPod(place)).not.toHaveProperty("metadata.deletionTimestamp", expect.anything());
   });
 
   it("deletes the pods of a workload with it", async () => {
