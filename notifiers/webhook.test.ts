@@ -89,6 +89,14 @@ describe("webhook", () => {
     });
   });
 
+  it("takes a URL with its scheme in capitals", async () => {
+    await using peer = await httpPeer(answering(200));
+
+    await notify({ url: `${peer.url.replace("http", "HTTP")}/hook` });
+
+    expect(peer.requests[0]?.url).toBe("/hook");
+  });
+
   it("sends the user and password of the URL as basic authentication", async () => {
     await using peer = await httpPeer(answering(200));
 

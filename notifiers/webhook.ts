@@ -23,7 +23,7 @@ export const webhook = defineNotifier({
   settings: {
     url: {
       ...secret("Where to send it; it often holds a token, so it is never shown", { required: true }),
-      schema: { type: "string", format: "uri", pattern: "^https?://" },
+      schema: { type: "string", format: "uri", pattern: "^[Hh][Tt][Tt][Pp][Ss]?://" },
     },
     http_method: choice("Method of the request", ["POST", "PUT"], { default: "POST" }),
     user_agent: text("User agent of the request", { default: "hallux", minLength: 1 }),

@@ -64,6 +64,44 @@ describe("aws:lambda", () => {
     });
   });
 
+  it.each([
+    ["isolate", undefined],
+    ["isolate:live", "live"],
+    ["123456789012:function:isolate", undefined],
+    ["123456789012:function:isolate:7", "7"],
+    ["arn:aws:lambda:eu-west-1:123456789012:function:isolate", undefined],
+    ["arn:aws:lambda:eu-west-1:123456789012:function:isolate:live", "live"],
+    ["arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:isolate:$LATEST", "$LATEST"],
+  ])("sends no alias besides the one that a name has: %s", async (name, own) => {
+    const { aws, invocations } = awsAnswering(answered);
+
+    const outcome = await run(aws, { parameters: { aws_lambda_name: name } });
+
+    expect(invocations).toMatchObject([{ functionName: name, qualifier: own === undefined ? "$LATEST" : undefined }]);
+    expect(outcome).toMatchObject({ objects: { function: name, version: own ?? "$LATEST" } });
+  });
+
+  it.each([
+    [
+      "isolate:live",
+      "canary",
+      'aws_lambda_name ends in ":live", and aws_lambda_alias_or_version is "canary": give one',
+    ],
+    ["arn:aws:lambda:eu-west-1:123456789012:function:isolate:$LATEST", "live", 'ends in ":$LATEST"'],
+    ["isolate:live", "live", undefined],
+    ["isolate:live", "$LATEST", undefined],
+    ["arn:aws:lambda:eu-west-1:123456789012:function:isolate", "live", undefined],
+  ])("finds out at loading whether %s can be called as %s", (name, qualifier, fault) => {
+    const { values } = compileFields(lambda.params).read({
+      aws_lambda_name: name,
+      aws_lambda_alias_or_version: qualifier,
+    });
+
+    const told = values && lambda.check?.(values);
+
+    expect(told).toEqual(fault === undefined ? undefined : expect.stringContaining(fault));
+  });
+
   it("sends the event as it came, with the facts as its context", async () => {
     const sent =
       '{"rule":"R","time":"t","output_fields":{"evt.time":1763689041886038257},"unknown":1.50,"context":"forged"}';
@@ -132,8 +170,12 @@ describe("aws:lambda", () => {
     const event = eventOf({ fields: { "evt.time": parseJson("1763689041886038257") } });
 
     const outcome = await run(aws, { event });
+    await run(aws, { event, parameters: { aws_lambda_name: "isolate:live" } });
 
-    expect(endpoint.requests[0]?.url).toBe("/2015-03-31/functions/isolate/invocations?Qualifier=%24LATEST");
+    expect(endpoint.requests.map(({ url }) => url)).toEqual([
+      "/2015-03-31/functions/isolate/invocations?Qualifier=%24LATEST",
+      "/2015-03-31/functions/isolate%3Alive/invocations",
+    ]);
     expect(outcome).toHaveProperty("text", expect.stringContaining('"evt.time":1763689041886038257'));
   });
 });

@@ -6,6 +6,8 @@ import { choice, text } from "../../src/schema/field.ts";
 
 const types = ["RequestResponse", "Event", "DryRun"] as const;
 
+const latest = "$LATEST";
+
 const maxPayloadBytes: Readonly<Record<LambdaInvocation["type"], number>> = {
   RequestResponse: 6 * 1024 * 1024,
   Event: 1024 * 1024,
@@ -23,13 +25,25 @@ export const lambda = defineActionner({
   ].join("\n"),
   target: "none",
   params: {
-    aws_lambda_name: text("The function's name, or its ARN", { required: true, minLength: 1 }),
-    aws_lambda_alias_or_version: text("Which of its aliases or versions", { default: "$LATEST", minLength: 1 }),
+    aws_lambda_name: text("The function's name, or its ARN; either may end in `:` and an alias or version", {
+      required: true,
+      minLength: 1,
+    }),
+    aws_lambda_alias_or_version: text("Which of its aliases or versions, where its name does not say", {
+      default: latest,
+      minLength: 1,
+    }),
     aws_lambda_invocation_type: choice(
       "Wait for the function's answer (RequestResponse), queue the event (Event), or only ask whether it could be invoked (DryRun)",
       types,
       { default: "RequestResponse" },
     ),
+  },
+  check({ aws_lambda_name, aws_lambda_alias_or_version: given }) {
+    const own = qualifierIn(aws_lambda_name);
+    return own === undefined || given === own || given === latest
+      ? undefined
+      : `aws_lambda_name ends in ":${own}", and aws_lambda_alias_or_version is "${given}": give one of them`;
   },
   uses: ["aws"],
   rbac: [],
@@ -51,9 +65,10 @@ export const lambda = defineActionner({
   ],
 
   async run({ event, params, facts, clients, signal }) {
+    const own = qualifierIn(params.aws_lambda_name);
     const invocation = {
       functionName: params.aws_lambda_name,
-      qualifier: params.aws_lambda_alias_or_version,
+      qualifier: own === undefined ? params.aws_lambda_alias_or_version : undefined,
       type: params.aws_lambda_invocation_type,
       payload: JSON.stringify({ ...event.sent, context: facts }),
     };
@@ -65,11 +80,17 @@ export const lambda = defineActionner({
       throw functionError(invocation, answer);
     }
     return success(summaryOf(invocation, answer), {
-      objects: { function: invocation.functionName, version: invocation.qualifier },
+      objects: { function: invocation.functionName, version: own ?? params.aws_lambda_alias_or_version },
       ...(answer.payload === "" ? {} : { text: answer.payload }),
     });
   },
 });
+
+/** The alias or version that a name (`isolate:live`) or an ARN, whole or from the account on, ends in. Lambda takes no second one. */
+function qualifierIn(name: string): string | undefined {
+  const parts = name.split(":");
+  return parts[parts.indexOf("function") + 2];
+}
 
 function mustFit({ payload, type }: LambdaInvocation): void {
   const bytes = Buffer.byteLength(payload);

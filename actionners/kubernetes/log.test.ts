@@ -1,5 +1,6 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { Call } from "../../src/catalogue/catalogue.ts";
+import type { Call, Store } from "../../src/catalogue/catalogue.ts";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import type { Container, Kubernetes, LogOptions, Pod } from "../../src/clients/kubernetes/port.ts";
 import { eventOf } from "../../test/support/events.ts";
@@ -12,11 +13,15 @@ function container(name: string, traits: Partial<Container> = {}): Container {
 }
 
 /** Runs on a pod of these containers, whose logs are what the test says. */
-function run(containers: readonly Container[], podLog: (options: LogOptions) => string | Error) {
+function run(
+  containers: readonly Container[],
+  podLog: (options: LogOptions) => string | Error | Promise<string>,
+  store?: Store,
+) {
   const kubernetes = {
     getPod: async () => ({ ...target, containers }) as unknown as Pod,
     async podLog(_pod, options) {
-      const answer = podLog(options);
+      const answer = await podLog(options);
       if (answer instanceof Error) {
         throw answer;
       }
@@ -29,7 +34,7 @@ function run(containers: readonly Container[], podLog: (options: LogOptions) => 
     params: { tail_lines: 20 },
     facts: {},
     clients: { kubernetes } as Call["clients"],
-    store: undefined,
+    store,
     rule: "a rule",
     dryRun: false,
     signal: new AbortController().signal,
@@ -118,5 +123,54 @@ describe("kubernetes:log", () => {
     });
 
     expect(asked).toEqual([{ container: "app", tailLines: 20, previous: false, limitBytes: 4 * 1024 * 1024 }]);
+  });
+
+  it("reads one log after another", async () => {
+    let reading = 0;
+    let most = 0;
+    const containers = [container("app", { restartCount: 1 }), container("proxy"), container("agent")];
+
+    await run(containers, async () => {
+      reading += 1;
+      most = Math.max(most, reading);
+      await turn();
+      reading -= 1;
+      return "x\n";
+    });
+
+    expect(most).toBe(1);
+  });
+
+  it("reads a container's log when the output has taken those before", async () => {
+    const steps: string[] = [];
+    const store: Store = async ({ body }) => {
+      for await (const chunk of body) {
+        const text = Buffer.from(chunk).toString().trim();
+        steps.push(...(text.startsWith("from") ? [`stored ${text}`] : []));
+      }
+      return { output: "local:file", location: "/evidence/log", bytes: 1, sha256: "00" };
+    };
+
+    await run(
+      [container("app"), container("proxy")],
+      ({ container: name }) => {
+        steps.push(`read ${name}`);
+        return `from ${name}\n`;
+      },
+      store,
+    );
+
+    expect(steps).toEqual(["read app", "stored from app", "read proxy", "stored from proxy"]);
+  });
+
+  it("has the output store nothing where no log can be read", async () => {
+    const store: Store = async ({ body }) => {
+      await Array.fromAsync(body);
+      return { output: "local:file", location: "/evidence/log", bytes: 1, sha256: "00" };
+    };
+
+    const outcome = run([container("app")], () => new ActionError("invalid", "rotated away"), store);
+
+    await expect(outcome).rejects.toMatchObject({ code: "not_found" });
   });
 });

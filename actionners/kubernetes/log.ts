@@ -5,7 +5,7 @@ import type { Container, Kubernetes, Pod } from "../../src/clients/kubernetes/po
 import { integer } from "../../src/schema/field.ts";
 import { podTarget } from "./pod-target.ts";
 
-/** Of one log; all of them are in memory until they are stored. */
+/** Of one log, which is in memory until it is stored. */
 const maxLogBytes = 4 * 1024 * 1024;
 /** Of all logs together, where there is no output: what an outcome keeps. */
 const maxTextBytes = 16 * 1024;
@@ -42,14 +42,14 @@ export const log = defineActionner({
       return ignored("no container of the pod has started");
     }
 
+    const logs: Summary[] = [];
     const read = { kubernetes: clients.kubernetes, pod, tailLines: params.tail_lines, signal };
-    const logs = (await Promise.all(pod.containers.map((container) => logsOf(container, read)))).flat();
-    mustHoldOne(logs);
+    const details = await kept(readLogs(read, logs), store);
 
     return success(summaryOf(logs), {
       target: podTarget(pod),
       objects: { namespace: pod.namespace, pod: pod.name },
-      ...(await kept(logs, store)),
+      ...details,
     });
   },
 });
@@ -68,6 +68,33 @@ interface Log {
   readonly fault: string | undefined;
 }
 
+/** What is left of a log when it has been stored. */
+interface Summary {
+  readonly title: string;
+  readonly cut: boolean;
+  readonly fault: string | undefined;
+}
+
+/** With what stands above it. */
+interface Section extends Log {
+  readonly heading: string;
+}
+
+/** One container after another, so that no more than one container's logs are in memory. Throws at the end where there was none. */
+async function* readLogs(reading: Reading, read: Summary[]): AsyncGenerator<Section> {
+  const { containers } = reading.pod;
+  for (const container of containers) {
+    const logs = await logsOf(container, reading);
+    const alone = containers.length === 1 && logs.length === 1;
+    for (const log of logs) {
+      const { title, bytes, fault } = log;
+      read.push({ title, fault, cut: bytes.length >= maxLogBytes });
+      yield { ...log, heading: headingOf(log, alone) };
+    }
+  }
+  mustHoldOne(read);
+}
+
 /** In the order they were written: the predecessor's first. */
 async function logsOf(container: Container, reading: Reading): Promise<readonly Log[]> {
   const { name, id, running, restartCount } = container;
@@ -77,7 +104,8 @@ async function logsOf(container: Container, reading: Reading): Promise<readonly 
   if (restartCount === 0) {
     return [await readLog(name, false, reading)];
   }
-  const [previous, current] = await Promise.all([readLog(name, true, reading), readLog(name, false, reading)]);
+  const previous = await readLog(name, true, reading);
+  const current = await readLog(name, false, reading);
   // While a crashed container waits for its restart, Kubernetes gives the same log for both.
   return !running && Buffer.compare(previous.bytes, current.bytes) === 0 ? [current] : [previous, current];
 }
@@ -101,57 +129,58 @@ function absence(error: unknown): string {
   throw error;
 }
 
-function mustHoldOne(logs: readonly Log[]): void {
+function mustHoldOne(logs: readonly Summary[]): void {
   if (logs.every(({ fault }) => fault !== undefined)) {
     throw new ActionError("not_found", logs.map(({ title, fault }) => `no log of ${title}: ${fault}`).join("; "));
   }
 }
 
-function summaryOf(logs: readonly Log[]): string {
+function summaryOf(logs: readonly Summary[]): string {
   const read = logs.filter(({ fault }) => fault === undefined).map(titleOf);
   const unread = logs.filter(({ fault }) => fault !== undefined).map(({ title, fault }) => `${title} (${fault})`);
   return `logs read: ${read.join(", ")}${unread.length === 0 ? "" : `; not read: ${unread.join(", ")}`}`;
 }
 
 /** Kubernetes counts the bytes from the first of the lines asked for: what it leaves out is the newest. */
-function titleOf({ title, bytes }: Log): string {
-  return bytes.length < maxLogBytes
-    ? title
-    : `${title} (cut after ${maxLogBytes / 1024 / 1024} MiB, without its newest lines)`;
+function titleOf({ title, cut }: Summary): string {
+  return cut ? `${title} (cut after ${maxLogBytes / 1024 / 1024} MiB, without its newest lines)` : title;
 }
 
-async function kept(logs: readonly Log[], store: Store | undefined): Promise<Pick<Success, "text" | "artifact">> {
+/** As `tail` writes it; a log that is alone needs none. */
+function headingOf({ title, fault }: Log, alone: boolean): string {
+  const heading = alone ? "" : `==> ${title} <==\n`;
+  return fault === undefined ? heading : `${heading}(${fault})\n`;
+}
+
+async function kept(
+  logs: AsyncIterable<Section>,
+  store: Store | undefined,
+): Promise<Pick<Success, "text" | "artifact">> {
   if (store === undefined) {
-    return { text: textOf(logs) };
+    return { text: await textOf(logs) };
   }
   const contentType = "text/plain; charset=utf-8";
   return { artifact: await store({ name: "log", contentType, body: bytesOf(logs) }) };
 }
 
-async function* bytesOf(logs: readonly Log[]): AsyncGenerator<Uint8Array> {
-  for (const log of logs) {
-    yield Buffer.from(headingOf(log, logs));
-    yield log.bytes;
-    yield Buffer.from(log.bytes.length === 0 || log.bytes.at(-1) === newline ? "" : "\n");
+async function* bytesOf(logs: AsyncIterable<Section>): AsyncGenerator<Uint8Array> {
+  for await (const { heading, bytes } of logs) {
+    yield Buffer.from(heading);
+    yield bytes;
+    yield Buffer.from(bytes.length === 0 || bytes.at(-1) === newline ? "" : "\n");
   }
 }
 
 const newline = 10;
 
-function textOf(logs: readonly Log[]): string {
-  const share = Math.floor(maxTextBytes / logs.length);
-  return logs
-    .map((log) => {
-      const heading = headingOf(log, logs);
-      return heading + endOf(log.bytes, share - Buffer.byteLength(heading));
-    })
-    .join("");
-}
-
-/** As `tail` writes it; a log that is alone needs none. */
-function headingOf({ title, fault }: Log, logs: readonly Log[]): string {
-  const heading = logs.length === 1 ? "" : `==> ${title} <==\n`;
-  return fault === undefined ? heading : `${heading}(${fault})\n`;
+async function textOf(logs: AsyncIterable<Section>): Promise<string> {
+  const ends: Section[] = [];
+  for await (const log of logs) {
+    // A copy of more than fits: a view would keep all of the log, and `endOf` is to see that there was more.
+    ends.push({ ...log, bytes: Uint8Array.from(log.bytes.subarray(-2 * maxTextBytes)) });
+  }
+  const share = Math.floor(maxTextBytes / ends.length);
+  return ends.map(({ heading, bytes }) => heading + endOf(bytes, share - Buffer.byteLength(heading))).join("");
 }
 
 /** The last bytes as text, from the start of a line, with a line break at the end. */

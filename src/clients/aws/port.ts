@@ -7,8 +7,8 @@ export interface Aws {
 
 export interface LambdaInvocation {
   readonly functionName: string;
-  /** An alias or a version. */
-  readonly qualifier: string;
+  /** An alias or a version; undefined where the function's name says. */
+  readonly qualifier: string | undefined;
   readonly type: "RequestResponse" | "Event" | "DryRun";
   /** JSON, at most 6 MiB (1 MiB for `Event`). */
   readonly payload: string;
