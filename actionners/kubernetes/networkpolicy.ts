@@ -1,7 +1,7 @@
 import type { V1NetworkPolicy, V1NetworkPolicyPeer, V1NetworkPolicySpec } from "@kubernetes/client-node";
 import { isDeepStrictEqual } from "node:util";
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
-import { ActionError } from "../../src/catalogue/errors.ts";
+import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { ignored, success } from "../../src/catalogue/outcome.ts";
 import type { Kubernetes, Owner, Pod, Workload } from "../../src/clients/kubernetes/port.ts";
 import { choice, textList } from "../../src/schema/field.ts";
@@ -22,6 +22,9 @@ export const networkpolicy = defineActionner({
   description: `The policy is Hallux's own, belongs to the pod and goes with it. It selects a label that the pod gets (\`${isolatedLabel}\`), so
 other pods of the same workload go on as before. With \`scope: workload\` it belongs to the top owner (the Deployment) and
 selects all its pods; a pod without an owner is a workload of its own.
+
+An isolation stays as the rule that made it has it: the event of another rule does not change what it allows. The two scopes
+are two policies, though.
 
 NetworkPolicies need a network plugin that enforces them, and they add up: what another policy allows the pod stays allowed.
 DNS is denied like everything else: allow \`kube-system\` where the pod may go on resolving names.`,
@@ -75,14 +78,14 @@ DNS is denied like everything else: allow \`kube-system\` where the pod may go o
     const change = await establish(policy, kubernetes, signal);
     const label = isolation.podLabel !== undefined && pod.labels[isolatedLabel] !== isolation.podLabel;
     if (label) {
-      await kubernetes.patchPod(pod, { labels: { [isolatedLabel]: isolation.podLabel } }, signal);
+      await labelPod(pod, isolation, kubernetes, signal);
     }
 
-    if (change === "kept" && !label) {
-      return ignored(`NetworkPolicy ${isolation.name} of another rule isolates already; what it allows stays`);
-    }
-    if (change === "none" && !label) {
+    if (change.kind === "none" && !label) {
       return ignored(`already isolated by NetworkPolicy ${isolation.name}`);
+    }
+    if (change.kind === "kept" && !label) {
+      return ignored(`already isolated by NetworkPolicy ${isolation.name} of ${change.by}: what that allows stays`);
     }
     return success(summaryOf(isolation, change), {
       objects: { namespace: pod.namespace, pod: pod.name, networkpolicy: isolation.name },
@@ -91,6 +94,20 @@ DNS is denied like everything else: allow \`kube-system\` where the pod may go o
     });
   },
 });
+
+/** Throws what tells of the policy that is left behind, too. A pod that is gone takes it along. */
+async function labelPod(pod: Pod, isolation: Isolation, kubernetes: Kubernetes, signal: AbortSignal): Promise<void> {
+  try {
+    await kubernetes.patchPod(pod, { labels: { [isolatedLabel]: isolation.podLabel ?? null } }, signal);
+  } catch (cause) {
+    if (!(cause instanceof ActionError) || cause instanceof TargetGone) {
+      throw cause;
+    }
+    const { code, message, retryAfterMs } = cause;
+    const remains = `NetworkPolicy ${isolation.name} is there and selects no pod, to remove it: ${removalOf(isolation, pod)}`;
+    throw new ActionError(code, `the pod is not isolated: ${message}; ${remains}`, { cause, retryAfterMs });
+  }
+}
 
 type Policy = V1NetworkPolicy & { readonly spec: V1NetworkPolicySpec };
 
@@ -178,8 +195,10 @@ function policyOf(
   };
 }
 
-/** `kept`: another rule isolates already, and allows something else. */
-type Change = "created" | "replaced" | "none" | "kept";
+type Change =
+  | { readonly kind: "created" | "replaced" | "none" }
+  /** Another rule isolates already, and allows something else. */
+  | { readonly kind: "kept"; readonly by: string };
 
 /**
  * Sees to it that the policy is there as wanted; one that is not ours is never touched. Pods of one workload, or two of us, may
@@ -209,10 +228,13 @@ function standsBy(existing: V1NetworkPolicy, wanted: Policy): Change | undefined
     throw new ActionError("conflict", `NetworkPolicy ${namespace}/${name} is not Hallux's own and was left as it is`);
   }
   if (isDeepStrictEqual(plain(existing.spec), plain(wanted.spec))) {
-    return "none";
+    return { kind: "none" };
   }
   // Whoever is cut off by one rule could otherwise raise the event of a more lenient one.
-  return ruleOf(existing) === ruleOf(wanted) ? undefined : "kept";
+  const rule = ruleOf(existing);
+  return rule === ruleOf(wanted)
+    ? undefined
+    : { kind: "kept", by: rule === undefined ? "an unknown rule" : `rule "${rule}"` };
 }
 
 async function write(
@@ -223,10 +245,10 @@ async function write(
 ): Promise<Change> {
   if (existing === undefined) {
     await kubernetes.createNetworkPolicy(wanted, signal);
-    return "created";
+    return { kind: "created" };
   }
   await kubernetes.replaceNetworkPolicySpec(existing, wanted.spec, signal);
-  return "replaced";
+  return { kind: "replaced" };
 }
 
 function ruleOf({ metadata }: V1NetworkPolicy): string | undefined {
@@ -244,12 +266,24 @@ function plain(spec: V1NetworkPolicySpec | undefined): unknown {
 
 function summaryOf({ owner, podLabel }: Isolation, change: Change): string {
   const who = podLabel === undefined ? `all pods of ${owner.kind} ${owner.name}` : "pod";
-  return change === "replaced" ? `${who} isolated already; what is allowed was replaced` : `${who} isolated`;
+  switch (change.kind) {
+    case "replaced":
+      return `${who} isolated already; what is allowed was replaced`;
+    case "kept":
+      return `${who} isolated again as ${change.by} has it`;
+    case "created":
+    case "none":
+      return `${who} isolated`;
+  }
 }
 
-function undoOf({ name, podLabel }: Isolation, pod: Pod): string {
-  const deletion = kubectl("delete", "networkpolicy", name, "-n", pod.namespace);
-  return podLabel === undefined
+function removalOf({ name }: Isolation, { namespace }: Pod): string {
+  return kubectl("delete", "networkpolicy", name, "-n", namespace);
+}
+
+function undoOf(isolation: Isolation, pod: Pod): string {
+  const deletion = removalOf(isolation, pod);
+  return isolation.podLabel === undefined
     ? deletion
     : `${deletion} && ${kubectl("label", "pod", pod.name, "-n", pod.namespace, `${isolatedLabel}-`)}`;
 }

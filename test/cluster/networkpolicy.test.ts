@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { networkpolicy } from "../../actionners/kubernetes/networkpolicy.ts";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import type { Result } from "../../src/catalogue/outcome.ts";
+import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
 import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
 import { compileFields } from "../../src/schema/read.ts";
 import { eventually, podTemplate, useCluster } from "../support/cluster.ts";
@@ -196,12 +197,63 @@ describe("kubernetes:networkpolicy", () => {
     const lenient = { cluster, event, rule: "lenient", params: { allow_cidr: ["0.0.0.0/0"] } };
     const second = await runActionner(networkpolicy, lenient);
 
-    expect(second).toMatchObject({
+    const [policy] = await policiesIn(namespace);
+    expect(second).toEqual({
       status: "ignored",
-      reason: expect.stringContaining("of another rule isolates already"),
+      reason: `already isolated by NetworkPolicy ${policy?.metadata?.name} of rule "strict": what that allows stays`,
     });
+    expect(policy?.spec?.egress).toBeUndefined();
+  });
+
+  it("leaves an isolation as it is where nothing tells any more which rule made it", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event });
+    const [isolating] = await policiesIn(namespace);
+    const name = isolating?.metadata?.name ?? "";
+    const body = [{ op: "remove", path: "/metadata/annotations/hallux.dev~1rule" }];
+    await networking.patchNamespacedNetworkPolicy({ namespace, name, body });
+
+    const second = await runActionner(networkpolicy, { cluster, event, params: { allow_cidr: ["0.0.0.0/0"] } });
+
+    expect(second).toMatchObject({ status: "ignored", reason: expect.stringContaining("of an unknown rule") });
     const [policy] = await policiesIn(namespace);
     expect(policy?.spec?.egress).toBeUndefined();
+  });
+
+  it("labels the pod again for another rule, and leaves what is allowed", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event, rule: "strict" });
+    const body = [{ op: "remove", path: "/metadata/labels/hallux.dev~1isolated" }];
+    await core.patchNamespacedPod({ namespace, name: "cart-1", body });
+
+    const lenient = { cluster, event, rule: "lenient", params: { allow_cidr: ["0.0.0.0/0"] } };
+    const second = await runActionner(networkpolicy, lenient);
+
+    expect(second).toMatchObject({ status: "success", summary: 'pod isolated again as rule "strict" has it' });
+    const [policy] = await policiesIn(namespace);
+    expect(policy?.spec?.egress).toBeUndefined();
+    expect(await labelsOf(namespace, "cart-1")).toHaveProperty(["hallux.dev/isolated"]);
+  });
+
+  it("names the policy that is left behind where the pod cannot be labelled", async () => {
+    const { namespace, pod, event } = await twins();
+    const name = `hallux-cart-1-${pod.metadata?.uid?.slice(0, 8)}`;
+    const rbac = networkpolicy.rbac.map((one) => ({ ...one, verbs: one.verbs.filter((verb) => verb !== "patch") }));
+    const text = await cluster.userWith(rbac);
+    const limited = createKubernetes({ kubeconfig: { from: "text", text } });
+
+    const error = await runActionner(networkpolicy, { cluster, event, clients: { kubernetes: limited.real } });
+
+    expect(error).toMatchObject({
+      code: "forbidden",
+      message: expect.stringMatching(/^the pod is not isolated: .*patch.*pods/),
+    });
+    expect(error).toHaveProperty(
+      "message",
+      expect.stringMatching(new RegExp(`to remove it: kubectl delete networkpolicy ${name} -n ${namespace}$`)),
+    );
+    expect(await policiesIn(namespace)).toMatchObject([{ metadata: { name } }]);
+    await limited.close();
   });
 
   it("never touches a policy that is not its own", async () => {
