@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** Suites of whole processes: one after another, when the others are done, for they load the machine. */
+const processes = ["crash", "chaos", "nats"];
+
 export default defineConfig({
   test: {
     reporters: ["default", "./scripts/count-reporter.ts"],
@@ -8,10 +11,20 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{src,actionners,contexts,notifiers,outputs,playground,bench,scripts,test}/**/*.test.ts"],
-          exclude: ["test/cluster/**"],
+          exclude: ["test/cluster/**", ...processes.map((name) => `test/${name}/**`)],
         },
       },
       { test: { name: "cluster", include: ["test/cluster/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },
+      ...processes.map((name, index) => ({
+        test: {
+          name,
+          include: [`test/${name}/**/*.test.ts`],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: index + 1 },
+        },
+      })),
     ],
   },
 });

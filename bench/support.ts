@@ -13,13 +13,18 @@ export function percentile(values: readonly number[], percent: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? Number.NaN;
 }
 
-export interface Server {
+export interface Process {
+  readonly pid: number;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+export interface Server extends Process {
   readonly url: string;
   /** From exec to the first 200 on /readyz. */
   readonly readyMs: number;
   /** Resident memory now. */
   memoryMiB(): number;
-  stop(): Promise<void>;
 }
 
 /** Bundles Hallux as it ships. */
@@ -28,7 +33,11 @@ export function build(): void {
 }
 
 /** The bundled Hallux as a process of its own, with these rules. */
-export async function startServer(rules: string, kubeconfig: string): Promise<Server> {
+export async function startServer(
+  rules: string,
+  kubeconfig: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), "hallux-bench-"));
   const config = join(dir, "config.yaml");
   const rulesFile = join(dir, "rules.yaml");
@@ -40,25 +49,38 @@ export async function startServer(rules: string, kubeconfig: string): Promise<Se
   writeFileSync(rulesFile, rules);
 
   const started = performance.now();
-  const child = spawn(process.execPath, ["dist/hallux.js", "server", "-c", config, "-r", rulesFile], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const server = await startProcess(["dist/hallux.js", "server", "-c", config, "-r", rulesFile], {
+    ...env,
+    LEDGER_PATH: join(dir, "ledger"),
   });
-  const url = `http://127.0.0.1:${await portOf(child)}`;
+  const url = `http://127.0.0.1:${server.port}`;
   while ((await fetch(`${url}/readyz`)).status !== 200) {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   const readyMs = performance.now() - started;
+  return { ...server, url, readyMs, memoryMiB: () => memoryOf(server.pid) };
+}
+
+/** A Node process that says on which port it listens, in a line of JSON. */
+export async function startProcess(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Process> {
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
+  });
+  const port = await portOf(child);
   return {
-    url,
-    readyMs,
-    memoryMiB: () => memoryOf(child),
+    pid: child.pid as number,
+    port,
     stop: () => new Promise((resolve) => child.once("exit", () => resolve()).kill()),
   };
 }
 
 async function portOf(child: ChildProcess): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  child.once("exit", (code) => reject(new Error(`hallux ended with ${code}`)));
+  child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
   createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
     const { port } = JSON.parse(line) as { port?: number };
     if (port !== undefined) {
@@ -68,7 +90,7 @@ async function portOf(child: ChildProcess): Promise<number> {
   return promise;
 }
 
-function memoryOf({ pid }: ChildProcess): number {
+function memoryOf(pid: number): number {
   const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kib) / 1024;
 }

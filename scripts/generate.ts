@@ -38,5 +38,7 @@ function neverRun(): ProgramDeps {
     writeError: nothing,
     setExitCode: nothing,
     now: () => "",
+    stateDirectory: "",
+    pid: 0,
   };
 }

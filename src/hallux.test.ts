@@ -1,6 +1,9 @@
 import { once } from "node:events";
+import { mkdtempSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
@@ -63,6 +66,8 @@ function start(env: Readonly<Record<string, string>>, apiServerPort: number) {
     kubeconfig: { from: "text", text: kubeconfigOf(apiServerPort) },
     readFile,
     metadataDisabled: true,
+    stateDirectory: mkdtempSync(join(tmpdir(), "hallux-test-")),
+    pid: process.pid,
   });
 }
 

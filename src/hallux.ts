@@ -1,22 +1,38 @@
+import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
+import { createApi } from "./api/api.ts";
+import { apiToken } from "./api/token.ts";
 import type { Catalogue } from "./catalogue/catalogue.ts";
 import { createAws, dryRunAws } from "./clients/aws/adapter.ts";
 import type { ClientSets } from "./clients/clients.ts";
 import { createKubernetes, type KubernetesClients } from "./clients/kubernetes/adapter.ts";
 import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
 import type { Config } from "./config/schema.ts";
-import { startEngine } from "./engine/engine.ts";
+import { ledgerDirectory } from "./config/state-directory.ts";
+import { type Engine, startEngine } from "./engine/engine.ts";
 import { protectNamespaces, protectSystemRoles, refuseMirrorPods } from "./engine/guard.ts";
 import { createNotifications } from "./engine/notifications.ts";
-import { createIntake, type IntakeSettings } from "./intake/intake.ts";
-import { createMemoryLedger } from "./ledger/memory.ts";
+import { createPermits } from "./engine/permits.ts";
+import { createIntake, type Intake, type IntakeSettings } from "./intake/intake.ts";
+import type { Ledger } from "./ledger/ledger.ts";
+import { openLedger } from "./open-ledger.ts";
 import type { RuleSet } from "./rules/rule.ts";
 import { Secret } from "./schema/secret.ts";
 import { createMetrics } from "./telemetry/otel-metrics.ts";
 
 const loadAgainMs = 5_000;
-const notifierLimits = { timeoutMs: 10_000, queueLimit: 1000, concurrency: 4 };
+const notifierLimits = {
+  timeoutMs: 10_000,
+  patience: { firstMs: 500, longestMs: 15_000, totalMs: 300_000 },
+  queue: { notifications: 1000, bytes: 16 * 1024 * 1024 },
+  concurrency: 4,
+  droppedEveryMs: 10_000,
+};
+/** Events and their texts in memory; the rest of a backlog waits in the ledger. */
+const room = { events: 2048, bytes: 64 * 1024 * 1024 };
+const giveBackMs = 5_000;
+const patience = { firstMs: 100, longestMs: 1_000, totalMs: 2_000 };
 
 export interface HalluxOptions {
   readonly config: Config;
@@ -29,6 +45,9 @@ export interface HalluxOptions {
   readonly readFile: (path: string) => string;
   /** Nothing asks the AWS instance metadata service. */
   readonly metadataDisabled: boolean;
+  /** Where the ledger is, unless `ledger.path` says otherwise. */
+  readonly stateDirectory: string;
+  readonly pid: number;
 }
 
 export interface Hallux {
@@ -38,58 +57,42 @@ export interface Hallux {
   stop(): Promise<void>;
 }
 
-/** Puts the house together and listens. Rejects where the port is taken or a certificate cannot be read. */
+/**
+ * Puts the house together and listens. Rejects where the port is taken, a certificate cannot be read, or another process has the
+ * ledger.
+ */
 export async function startHallux(options: HalluxOptions): Promise<Hallux> {
   const { config, logger } = options;
-  const clock = () => new Date();
-  const newId = () => crypto.randomUUID();
-  const metrics = createMetrics(options.version);
   const kubernetes = createKubernetes({ kubeconfig: options.kubeconfig });
-  const clients = clientSets(kubernetes, options);
-  const { backlog_bytes: backlogBytes, history_bytes: historyBytes } = config.ledger;
-  const windowSeconds = config.deduplication.time_window_seconds;
-  const ledger = createMemoryLedger({ windowSeconds, backlogBytes, historyBytes, clock: Date.now });
-  const unready: Unready = new Map();
+  const ledger = await openLedger(options);
+  const metrics = createMetrics({ version: options.version, backlog: () => ledger.backlog() });
+  const house: House = {
+    options,
+    clients: clientSets(kubernetes, options),
+    ledger,
+    metrics,
+    unready: new Map(),
+    clock: () => new Date(),
+    newId: () => randomUUIDv7(),
+  };
   const stopping = new AbortController();
 
-  const intake = createIntake(intakeSettings(options), {
-    ledger,
-    metrics,
-    renderMetrics: metrics.render,
-    logger,
-    readiness: () => [...unready.values()],
-    newId,
-    clock,
-  });
-  const engine = startEngine({
-    ledger,
-    rules: () => options.rules,
-    clients,
-    guards: [protectNamespaces(protectedNamespaces(config)), protectSystemRoles, refuseMirrorPods],
-    notifications: createNotifications({ ...notifierLimits, notifiers: notifiersOf(options), clients: clients.real }),
-    defaultNotifiers: config.default_notifiers,
-    outputSettings: new Map(),
-    metrics,
-    logger,
-    newId,
-    clock,
-    actionTimeoutMs: config.action_timeout_seconds * 1000,
-    concurrency: config.concurrency,
-    logEveryEvent: config.print_all_events,
-  });
+  const intake = await intakeOf(house);
+  const engine = engineOf(house);
   const { address, port } = await intake.listen().catch(async (error: unknown) => {
     await engine.stop(0);
+    await ledger.close();
     throw error;
   });
   if (usesKubernetes(options)) {
-    void loadKubernetes(kubernetes, { unready, logger, signal: stopping.signal });
+    void loadKubernetes(kubernetes, { unready: house.unready, logger, signal: stopping.signal });
   }
 
   return {
     address,
     port,
     async stop() {
-      unready.set("stopping", "Hallux is stopping");
+      house.unready.set("stopping", "Hallux is stopping");
       stopping.abort();
       await sleep(config.shutdown_delay_seconds * 1000);
       const graceMs = config.shutdown_grace_seconds * 1000;
@@ -100,6 +103,64 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
       await kubernetes.close();
     },
   };
+}
+
+/** What the rooms have in common. */
+interface House {
+  readonly options: HalluxOptions;
+  readonly clients: ClientSets;
+  readonly ledger: Ledger;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly unready: Unready;
+  readonly clock: () => Date;
+  readonly newId: () => string;
+}
+
+async function intakeOf({ options, ledger, metrics, unready, clock, newId }: House): Promise<Intake> {
+  const { config, logger, stateDirectory } = options;
+  const directory = ledgerDirectory(config.ledger, stateDirectory);
+  const token = await apiToken({ configured: config.api.token, directory, logger });
+  return createIntake(intakeSettings(options), {
+    ledger,
+    metrics,
+    renderMetrics: metrics.render,
+    logger,
+    readiness: () => [...unready.values()],
+    api: createApi({ ledger, token, logger, clock }),
+    newId,
+    clock,
+  });
+}
+
+function engineOf({ options, clients, ledger, metrics, clock, newId }: House): Engine {
+  const { config, logger } = options;
+  const dropped = (notifier: string, count: number) =>
+    logger.warn({ notifier, count }, "notifications dropped: the notifier's queue is full");
+  return startEngine({
+    ledger,
+    rules: () => options.rules,
+    clients,
+    guards: [protectNamespaces(protectedNamespaces(config)), protectSystemRoles, refuseMirrorPods],
+    notifications: createNotifications({
+      ...notifierLimits,
+      notifiers: notifiersOf(options),
+      clients: clients.real,
+      dropped,
+    }),
+    defaultNotifiers: config.default_notifiers,
+    outputSettings: new Map(),
+    metrics,
+    logger,
+    newId,
+    clock,
+    actionTimeoutMs: config.action_timeout_seconds * 1000,
+    patience,
+    retryMs: config.action_retry_seconds * 1000,
+    permits: createPermits({ total: config.concurrency, of: limitOf(options) }),
+    room,
+    giveBackMs,
+    logEveryEvent: config.print_all_events,
+  });
 }
 
 /** Why events cannot be handled, by what is at fault. */
@@ -160,6 +221,12 @@ function clientSets(kubernetes: KubernetesClients, { config, metadataDisabled }:
     real: { kubernetes: kubernetes.real, aws },
     dryRun: { kubernetes: kubernetes.dryRun, aws: dryRunAws(aws) },
   };
+}
+
+/** Of the configuration, or what the actionner itself asks for, or a share that leaves room for other actionners. */
+function limitOf({ config, catalogue }: HalluxOptions): (actionner: string) => number {
+  const share = Math.ceil(config.concurrency / 4);
+  return (id) => config.actionner_concurrency[id] ?? catalogue.actionners.get(id)?.concurrency ?? share;
 }
 
 function protectedNamespaces(config: Config): readonly string[] {

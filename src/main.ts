@@ -11,8 +11,9 @@ import { createCatalogue } from "./catalogue/catalogue.ts";
 import { createProgram } from "./cli/program.ts";
 import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
 import type { Config } from "./config/schema.ts";
+import { stateDirectory } from "./config/state-directory.ts";
 
-const { env, stdin, stdout, stderr, argv } = process;
+const { env, stdin, stdout, stderr, argv, pid } = process;
 
 stdout.once("error", outputFailed);
 
@@ -23,13 +24,15 @@ await createProgram({
   nodeVersion: process.version,
   readFile: (path) => new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)),
   readStdin: () => text(stdin),
-  write: (text) => void stdout.write(text),
+  write: (text) => new Promise<void>((resolve) => stdout.write(text, () => resolve())),
   writeError: (text) => void stderr.write(text),
   setExitCode: (code) => {
     process.exitCode = code;
   },
   now: () => new Date().toISOString(),
   destination: stdout,
+  stateDirectory: stateDirectory(env, homedir()),
+  pid,
   kubeconfigSource,
   onStopRequest,
 }).parseAsync(argv);
@@ -46,10 +49,10 @@ function outputFailed({ code, message }: NodeJS.ErrnoException): void {
 /** The configured file, else the pod's service account, else kubectl's own file. `KUBECONFIG` sets `kubeconfig`. */
 function kubeconfigSource({ kubeconfig }: Config): KubeconfigSource {
   if (kubeconfig !== undefined) {
-    return { from: "file", path: kubeconfig.replace(/^~(?=\/|$)/, homedir()) };
+    return { from: "file", path: kubeconfig.replace(/^~(?=\/|$)/, homedir()), environment: env };
   }
   return env["KUBERNETES_SERVICE_HOST"] === undefined
-    ? { from: "file", path: `${homedir()}/.kube/config` }
+    ? { from: "file", path: `${homedir()}/.kube/config`, environment: env }
     : { from: "cluster" };
 }
 

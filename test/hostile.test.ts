@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { type Playground, startPlayground } from "../playground/index.ts";
 import { loadConfig } from "../src/config/load.ts";
@@ -165,6 +166,8 @@ describe("hostile events", () => {
       kubeconfig: { from: "text", text: playground.kubeconfig },
       readFile,
       metadataDisabled: true,
+      stateDirectory: mkdtempSync(join(tmpdir(), "hallux-test-")),
+      pid: process.pid,
     });
     const url = `http://127.0.0.1:${hallux.port}`;
 

@@ -216,9 +216,11 @@ describe("hallux server, told to stop", () => {
     expect(await labelsOf("cart-5")).toEqual({ suspicious: "true" });
   });
 
-  it("interrupts what still runs after the grace period", async () => {
+  it("leaves what outlives the grace period to the next start, which ends it", async () => {
     await makePod("cart-3");
-    await using hallux = serve({ SHUTDOWN_GRACE_SECONDS: "0" });
+    using state = workplace({});
+    const settings = { SHUTDOWN_GRACE_SECONDS: "0", LEDGER_PATH: state.path("ledger") };
+    await using hallux = serve(settings);
     const url = await hallux.listening();
     const free = playground.faults.inject({ when: { ...patches, name: "cart-3" }, hang: true });
     await send(url, "cart-3");
@@ -227,14 +229,20 @@ describe("hallux server, told to stop", () => {
     hallux.signal("SIGTERM");
     const exit = await hallux.exited;
     free();
+    await using next = serve(settings);
+    const ended = await next.logged(isAbout("cart-3"));
 
     expect(exit.code).toBe(0);
-    expect(hallux.log().find(isAbout("cart-3"))).toMatchObject({ status: "failure", code: "interrupted" });
+    expect(hallux.log().find(isAbout("cart-3"))).toBeUndefined();
+    expect(ended).toMatchObject({ status: "success" });
+    expect(await labelsOf("cart-3")).toEqual({ suspicious: "true" });
   });
 
-  it("ends at once when told twice", async () => {
+  it("ends at once when told twice, and the next start ends what ran", async () => {
     await makePod("cart-4");
-    await using hallux = serve({ SHUTDOWN_GRACE_SECONDS: "3600", ACTION_TIMEOUT_SECONDS: "3600" });
+    using state = workplace({});
+    const settings = { SHUTDOWN_GRACE_SECONDS: "3600", LEDGER_PATH: state.path("ledger") };
+    await using hallux = serve({ ...settings, ACTION_TIMEOUT_SECONDS: "3600" });
     const url = await hallux.listening();
     const free = playground.faults.inject({ when: { ...patches, name: "cart-4" }, hang: true });
     await send(url, "cart-4");
@@ -245,9 +253,46 @@ describe("hallux server, told to stop", () => {
     hallux.signal("SIGTERM");
     const exit = await hallux.exited;
     free();
+    await using next = serve(settings);
+    const ended = await next.logged(isAbout("cart-4"));
 
     expect(exit).toEqual({ code: 1, signal: null });
     expect(hallux.log().find(isAbout("cart-4"))).toBeUndefined();
+    expect(ended).toMatchObject({ status: "success" });
+  });
+});
+
+describe("hallux server, on a ledger that another one has", () => {
+  it("does not start, and says who has it", async () => {
+    using state = workplace({});
+    await using first = serve({ LEDGER_PATH: state.path("ledger") });
+    await first.listening();
+
+    await using second = serve({ LEDGER_PATH: state.path("ledger") });
+    const { code } = await second.exited;
+
+    expect(code).toBe(1);
+    expect(second.log()).toContainEqual(
+      expect.objectContaining({ reason: expect.stringContaining(String(first.pid)), msg: "hallux cannot start" }),
+    );
+  });
+});
+
+describe("hallux server, on a ledger that cannot be written", () => {
+  it("says so on /readyz and answers 503, and lives", async () => {
+    using state = workplace({ ledger: "a file, not a directory" });
+    await using hallux = serve({ LEDGER_PATH: state.path("ledger") });
+    const url = await hallux.listening();
+
+    const ready = await fetch(`${url}/readyz`);
+    const sent = await send(url, "cart-1");
+    const health = await fetch(`${url}/healthz`);
+
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toMatchObject({ reasons: [expect.stringContaining("is not a directory")] });
+    expect(sent.status).toBe(503);
+    expect(await sent.json()).toMatchObject({ error: { message: expect.stringContaining("is not a directory") } });
+    expect(health.status).toBe(200);
   });
 });
 
@@ -318,12 +363,13 @@ describe("secrets", () => {
       "rules.yaml": `${labelRules}  notifiers: [webhook]\n`,
     });
     await using peer = await httpPeer(({ headers, url }, response) =>
-      response.writeHead(500).end(`no: ${JSON.stringify(headers)} ${url}`),
+      response.writeHead(400).end(`no: ${JSON.stringify(headers)} ${url}`),
     );
     await using hallux = serve(
       {
         KUBECONFIG: own.path("kubeconfig"),
         LOG_LEVEL: "debug",
+        ACTION_RETRY_SECONDS: "0",
         AUTH_BEARER_TOKEN_FILE: own.path("bearer"),
         AUTH_BASIC_USER: "falco",
         AUTH_BASIC_PASSWORD: secret("password"),

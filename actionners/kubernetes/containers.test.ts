@@ -14,6 +14,7 @@ function podWith(annotations: Record<string, string> = {}): Pod {
     uid: "uid-1",
     labels: {},
     annotations,
+    createdAt: undefined,
     owner: undefined,
     nodeName: "node-1",
     hostNetwork: false,

@@ -7,6 +7,7 @@ import { podTarget } from "./pod-target.ts";
 
 /** Of one log, which is in memory until it is stored. */
 const maxLogBytes = 4 * 1024 * 1024;
+const atOnce = 8;
 /** Of all logs together, where there is no output: what an outcome keeps. */
 const maxTextBytes = 16 * 1024;
 
@@ -28,6 +29,7 @@ export const log = defineActionner({
   ],
   destructive: false,
   idempotent: true,
+  concurrency: atOnce,
   continues: true,
   output: "optional",
   undo: "There is nothing to undo: it only reads.",

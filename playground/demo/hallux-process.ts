@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -53,8 +55,10 @@ export const serverArguments = ["server", "-c", "playground/demo/config.yaml"];
 /** Starts Hallux as it runs in production, as a process of its own, and waits until it is ready. */
 export async function startHallux({ port, kubeconfig, logFile }: HalluxOptions): Promise<HalluxProcess> {
   const started = performance.now();
-  const child = run(serverArguments, { LISTEN_PORT: String(port), KUBECONFIG: kubeconfig });
-  const ended = endOf(child);
+  // Each cluster of the demo is a new one, and so is its history.
+  const ledger = mkdtempSync(join(tmpdir(), "hallux-demo-ledger-"));
+  const child = run(serverArguments, { LISTEN_PORT: String(port), KUBECONFIG: kubeconfig, LEDGER_PATH: ledger });
+  const ended = endOf(child).finally(() => rmSync(ledger, { recursive: true, force: true }));
   const { entries, follow } = readLog(child, logFile);
   const stop = async () => {
     child.kill("SIGTERM");

@@ -44,8 +44,13 @@ export interface Actionner<P extends Fields = Fields, K extends TargetKind = Tar
    * Only for what is quick: the others wait. Takes effect together with `destructive`, which makes the engine look first.
    */
   readonly oneAtATimePerOwner?: boolean;
-  /** Running it twice leaves the same state as once: it is run again after a crash. */
+  /**
+   * Running it twice leaves the same state as once: it is run again after a crash, and where a fault may pass. One that is not
+   * makes a single call that changes something, as its last: it is tried again only where that has certainly not begun.
+   */
   readonly idempotent: boolean;
+  /** How many may run at the same time, where the configuration does not say: for what holds megabytes. */
+  readonly concurrency?: number;
   /** Whether the rule's following actions run afterwards, unless the rule's action says otherwise. */
   readonly continues: boolean;
   readonly output: "none" | "optional" | "required";

@@ -14,17 +14,28 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number];
 
+export interface ActionErrorOptions extends ErrorOptions {
+  readonly retryAfterMs?: number | undefined;
+  readonly notBegun?: boolean | undefined;
+}
+
 /** The one way for an action, context, output or notifier to fail. The message is for people; branch on the code. */
 export class ActionError extends Error {
   override readonly name = "ActionError";
   readonly code: ErrorCode;
   /** Milliseconds the other side asked us to wait (`Retry-After`). */
   readonly retryAfterMs: number | undefined;
+  /**
+   * The other side has certainly not begun what this one call asked for, or the call only read: to make it again cannot do anything
+   * twice. It says nothing of calls that an action made before.
+   */
+  readonly notBegun: boolean;
 
-  constructor(code: ErrorCode, message: string, options: ErrorOptions & { retryAfterMs?: number | undefined } = {}) {
+  constructor(code: ErrorCode, message: string, options: ActionErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.notBegun = options.notBegun ?? false;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { codeOfStatus, retryAfterMs, startOfBody } from "./http.ts";
+import { codeOfStatus, neverSent, refusedBefore, retryAfterMs, startOfBody, unsent } from "./http.ts";
 
 describe("the code of an HTTP status", () => {
   it.each([
@@ -21,6 +21,37 @@ describe("the code of an HTTP status", () => {
     const found = codeOfStatus(status);
 
     expect(found).toBe(code);
+  });
+});
+
+describe("what was asked", () => {
+  it.each([
+    [200, false],
+    [401, true],
+    [404, true],
+    [408, false],
+    [409, true],
+    [429, true],
+    [500, false],
+    [503, false],
+  ])("has certainly not been begun where the status is %i: %s", (status, certain) => {
+    expect(refusedBefore(status)).toBe(certain);
+  });
+
+  const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED", syscall: "connect" });
+  const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" });
+
+  it.each<[string, unknown, boolean]>([
+    ["the host has no address", Object.assign(new Error(), { code: "ENOTFOUND", syscall: "getaddrinfo" }), true],
+    ["nobody listens", refused, true],
+    ["nobody listens at any address", new AggregateError([refused, refused]), true],
+    ["one address may have got it", new AggregateError([refused, reset]), false],
+    ["there was no connection in time", Object.assign(new Error(), { code: "UND_ERR_CONNECT_TIMEOUT" }), true],
+    ["the connection was not ready to send", unsent(new Error("reset")), true],
+    ["the connection broke", reset, false],
+    ["nothing is known", undefined, false],
+  ])("was never sent where %s", (_, error, certain) => {
+    expect(neverSent(error)).toBe(certain);
   });
 });
 

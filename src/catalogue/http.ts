@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { ErrorCode } from "./errors.ts";
 
 const codes: Readonly<Record<number, ErrorCode>> = {
@@ -16,6 +17,40 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 /** What an HTTP status that is not 2xx means for an action: one table for every service that Hallux calls. */
 export function codeOfStatus(status: number): ErrorCode {
   return codes[status] ?? (status >= 500 ? "unavailable" : "invalid");
+}
+
+/**
+ * Whether an answer says that what was asked has not been begun. Below 500 the service itself refused; above, something in between may
+ * have answered after it had passed the request on.
+ */
+export function refusedBefore(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 408;
+}
+
+const neverSentMark = Symbol("never sent");
+const connecting: readonly (string | undefined)[] = ["connect", "getaddrinfo"];
+
+/** The same error, marked for `neverSent`: of a connection on which nothing was sent. */
+export function unsent<E extends object>(error: E): E {
+  return Object.assign(error, { [neverSentMark]: true });
+}
+
+/** Marks so what goes wrong with a new socket before it is ready to send. */
+export function markUntil(ready: "connect" | "secureConnect", socket: Socket): void {
+  socket.prependListener("error", unsent);
+  socket.once(ready, () => socket.off("error", unsent));
+}
+
+/** Whether a request failed before it was sent: no address, no connection, no TLS. False where that is not certain. */
+export function neverSent(error: unknown): boolean {
+  if (error instanceof AggregateError) {
+    return error.errors.length > 0 && error.errors.every(neverSent);
+  }
+  if (typeof error !== "object" || error === null) {
+    return false;
+  }
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return neverSentMark in error || connecting.includes(syscall) || code === "UND_ERR_CONNECT_TIMEOUT";
 }
 
 /** Milliseconds that a `Retry-After` header asks for: seconds or an HTTP date. Undefined where it says nothing usable. */

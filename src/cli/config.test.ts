@@ -21,7 +21,7 @@ describe("config print", () => {
         "listen_port: 2804 # file",
         "log_format: json # environment",
         "rules_files: [a.yaml, b.yaml] # environment",
-        "concurrency: 64 # default",
+        "concurrency: 256 # default",
         '  bearer_token: "[secret]" # file',
         "    custom_headers: {a: b} # file",
         "    http_method: POST # default",

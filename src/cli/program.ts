@@ -2,6 +2,8 @@ import { Command } from "commander";
 import { loadConfig } from "../config/load.ts";
 import { entriesCommand } from "./catalogue.ts";
 import { configCommand } from "./config.ts";
+import { ledgerCommand } from "./ledger.ts";
+import { responsesCommand } from "./responses.ts";
 import { rulesCommand, type RulesSettings } from "./rules.ts";
 import { schemaCommand } from "./schema.ts";
 import { type ServerDeps, serverCommand } from "./server.ts";
@@ -11,8 +13,8 @@ import { versionCommand } from "./version.ts";
 export interface ProgramDeps extends ServerDeps {
   /** `v26.10.0`. */
   readonly nodeVersion: string;
-  /** To standard output. */
-  readonly write: (text: string) => void;
+  /** To standard output; a promise resolves when there is room for more. */
+  readonly write: (text: string) => void | Promise<void>;
   readonly readStdin: () => Promise<string>;
   /** RFC 3339. */
   readonly now: () => string;
@@ -30,6 +32,8 @@ export function createProgram(deps: ProgramDeps): Command {
         settings: (path) => rulesSettings(path, deps),
       }),
     )
+    .addCommand(responsesCommand(deps))
+    .addCommand(ledgerCommand(deps))
     .addCommand(entriesCommand("actionners", deps))
     .addCommand(entriesCommand("contexts", deps))
     .addCommand(entriesCommand("outputs", deps))

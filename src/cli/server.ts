@@ -5,6 +5,7 @@ import type { KubeconfigSource } from "../clients/kubernetes/connection.ts";
 import { type LoadOptions, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { type Hallux, startHallux } from "../hallux.ts";
+import { StoreFault } from "../ledger/sqlite/fault.ts";
 import { readRules } from "../rules/load.ts";
 import type { RuleSet } from "../rules/rule.ts";
 import { describeProblem, type Problem } from "../schema/problem.ts";
@@ -18,6 +19,9 @@ export interface ServerDeps extends Omit<LoadOptions, "path"> {
   /** To standard error. */
   readonly writeError: (text: string) => void;
   readonly setExitCode: (code: number) => void;
+  /** Where the ledger is, unless `ledger.path` says otherwise. */
+  readonly stateDirectory: string;
+  readonly pid: number;
   readonly kubeconfigSource: (config: Config) => KubeconfigSource;
   /** Calls back at the first request to stop; a second one ends the process. */
   readonly onStopRequest: (stop: () => Promise<void>) => void;
@@ -77,7 +81,7 @@ interface Checked {
 }
 
 async function start({ config, rules, files, logger }: Checked, deps: ServerDeps): Promise<void> {
-  const { catalogue, version, readFile, env } = deps;
+  const { catalogue, version, readFile, env, stateDirectory, pid } = deps;
   let hallux: Hallux;
   const kubeconfig = deps.kubeconfigSource(config);
   try {
@@ -89,10 +93,12 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
       version,
       kubeconfig,
       readFile,
+      stateDirectory,
+      pid,
       metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
     });
   } catch (error) {
-    logger.fatal(addressFault(error, config) ?? { err: error }, "hallux cannot start");
+    logger.fatal(heldFault(error) ?? addressFault(error, config) ?? { err: error }, "hallux cannot start");
     return deps.setExitCode(1);
   }
   const { address, port } = hallux;
@@ -110,6 +116,11 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
 
 function placeOf(source: KubeconfigSource): string {
   return source.from === "file" ? source.path : "the service account of this pod";
+}
+
+/** Another process has the ledger: its words say who. */
+function heldFault(error: unknown): { readonly reason: string } | undefined {
+  return error instanceof StoreFault ? { reason: error.message } : undefined;
 }
 
 /** What an operator can mend; undefined for any other error. */

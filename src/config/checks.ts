@@ -20,8 +20,9 @@ export type Readings = ReadonlyMap<string, SectionReading>;
 export function crossCheck(readings: Readings, catalogue: Catalogue, sources: Sources): readonly Problem[] {
   return [
     ...pairs.flatMap((pair) => checkPair(readings, pair, sources)),
-    ...checkTlsFiles(readings, sources),
+    ...checkFiles(readings, sources),
     ...checkDefaultNotifiers(readings, catalogue, sources),
+    ...checkActionners(readings, catalogue, sources),
   ];
 }
 
@@ -44,6 +45,10 @@ const pairs: readonly Pair[] = [
   { section: "tls", one: "client_ca_file", needs: "cert_file" },
   { section: "auth", one: "basic_user", needs: "basic_password" },
   { section: "auth", one: "basic_password", needs: "basic_user" },
+  { section: "ledger.nats", one: "user", needs: "password" },
+  { section: "ledger.nats", one: "password", needs: "user" },
+  { section: "ledger.nats", one: "tls_cert_file", needs: "tls_key_file" },
+  { section: "ledger.nats", one: "tls_key_file", needs: "tls_cert_file" },
   { section: "aws", one: "access_key", needs: "secret_key" },
   { section: "aws", one: "secret_key", needs: "access_key" },
   { section: "aws", one: "external_id", needs: "role_arn" },
@@ -57,12 +62,20 @@ function checkPair(readings: Readings, { section, one, needs }: Pair, sources: S
     : [problemFrom(origin, sources, { message: `${section}.${one} needs ${section}.${needs} beside it`, at: "key" })];
 }
 
-function checkTlsFiles(readings: Readings, sources: Sources): readonly Problem[] {
-  const tls = readings.get("tls");
-  return Object.entries(tls?.values ?? {}).flatMap(([name, path]) => {
-    const origin = tls?.given.origins.get(name);
-    const fault = origin && unreadable(String(path), sources);
-    return origin === undefined || fault === undefined ? [] : [problemFrom(origin, sources, { message: fault })];
+const fileSettings: Readonly<Record<string, readonly string[]>> = {
+  tls: ["cert_file", "key_file", "client_ca_file"],
+  "ledger.nats": ["credentials_file", "tls_ca_file", "tls_cert_file", "tls_key_file"],
+};
+
+function checkFiles(readings: Readings, sources: Sources): readonly Problem[] {
+  return Object.entries(fileSettings).flatMap(([section, names]) => {
+    const reading = readings.get(section);
+    return names.flatMap((name) => {
+      const origin = reading?.given.origins.get(name);
+      const path = reading?.values?.[name];
+      const fault = typeof path === "string" ? unreadable(path, sources) : undefined;
+      return origin === undefined || fault === undefined ? [] : [problemFrom(origin, sources, { message: fault })];
+    });
   });
 }
 
@@ -86,6 +99,24 @@ function checkDefaultNotifiers(readings: Readings, catalogue: Catalogue, sources
     const fault = notifierFault(name, readings, catalogue);
     return fault === undefined ? [] : [problemFrom(itemOf(origin, index), sources, fault)];
   });
+}
+
+function checkActionners(readings: Readings, { actionners }: Catalogue, sources: Sources): readonly Problem[] {
+  const general = readings.get("");
+  const origin = general?.given.origins.get("actionner_concurrency");
+  const limits = general?.values?.["actionner_concurrency"];
+  if (origin === undefined || typeof limits !== "object" || limits === null) {
+    return [];
+  }
+  return Object.keys(limits)
+    .filter((id) => !actionners.has(id))
+    .map((id) =>
+      problemFrom(keyOf(origin, id), sources, {
+        message: `unknown actionner "${id}"`,
+        hint: didYouMean(id, actionners.keys()) ?? `known: ${listed(actionners.keys())}`,
+        at: "key",
+      }),
+    );
 }
 
 function notifierFault(
@@ -112,6 +143,10 @@ function notifierFault(
 
 function itemOf(origin: Origin, index: number): Origin {
   return origin.from === "file" ? { from: "file", path: [...origin.path, index] } : origin;
+}
+
+function keyOf(origin: Origin, key: string): Origin {
+  return origin.from === "file" ? { from: "file", path: [...origin.path, key] } : origin;
 }
 
 function listed(names: Iterable<string>): string {

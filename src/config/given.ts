@@ -84,7 +84,7 @@ export function problemFrom(
 }
 
 function writtenInFile(
-  { path, fields }: Section,
+  { path, fields, inner }: Section,
   document: YamlDocument | undefined,
 ): { readonly written: ReadonlyMap<string, Written>; readonly problems: readonly Problem[] } {
   const value = valueAt(document?.value, path);
@@ -105,7 +105,10 @@ function writtenInFile(
         .filter(([key]) => known.has(key))
         .map(([key, entry]) => [key, { value: entry, origin: { from: "file", path: [...path, key] } }]),
     ),
-    problems: path.length === 0 ? [] : unknownKeys(document, path, { keys: Object.keys(value), known }),
+    problems:
+      path.length === 0
+        ? []
+        : unknownKeys(document, path, { keys: Object.keys(value), known: new Set([...known, ...inner]) }),
   };
 }
 

@@ -85,7 +85,7 @@ describe("defaults", () => {
       default_notifiers: [],
       protected_namespaces: ["kube-system", "kube-public", "kube-node-lease"],
       action_timeout_seconds: 30,
-      concurrency: 64,
+      concurrency: 256,
       auth: {},
       tls: {},
       self: { namespace: undefined, pod: undefined },
@@ -351,6 +351,45 @@ describe("default_notifiers", () => {
     const reading = load({ yaml: "default_notifiers: [webhook]\nnotifiers: {webhook: {url: nowhere}}\n" });
 
     expect(problemsOf(reading)).toEqual(['config.yaml:2:28: error: "url" must be a URL, not "nowhere"']);
+  });
+});
+
+describe("sections in sections", () => {
+  it("are read from the file and the environment, and have their defaults beside what is given", () => {
+    const reading = load({
+      yaml: "ledger: {path: /data, retention: {age_hours: 24}, nats: {password: hush, user: u}}",
+      env: { LEDGER_NATS_SERVERS: "nats://a:4222,nats://b:4222", LEDGER_DRIVER: "nats" },
+    });
+
+    expect(configOf(reading).ledger).toMatchObject({
+      driver: "nats",
+      path: "/data",
+      retention: { age_hours: 24, bytes: 1_073_741_824 },
+      nats: { servers: ["nats://a:4222", "nats://b:4222"], user: "u", prefix: "hallux", replicas: 1 },
+    });
+    expect(configOf(reading).ledger.nats.password).toBeInstanceOf(Secret);
+  });
+
+  it("have defaults where nothing is given", () => {
+    expect(configOf(load({})).ledger).toMatchObject({
+      driver: "sqlite",
+      backlog_bytes: 134_217_728,
+      retention: { age_hours: 168, bytes: 1_073_741_824 },
+      nats: { servers: ["nats://127.0.0.1:4222"] },
+    });
+  });
+
+  it("are told where a key in them is unknown or wrong", () => {
+    const reading = load({
+      yaml: "ledger:\n  retentoin: {}\n  retention: {age_hour: 1, bytes: 1}\n  nats: {user: u}\n",
+    });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:2:3: error: unknown key "retentoin" (did you mean "retention"?)',
+      'config.yaml:3:15: error: unknown key "age_hour" (did you mean "age_hours"?)',
+      expect.stringContaining('"bytes" must be at least 16777216, not 1'),
+      expect.stringContaining("ledger.nats.user needs ledger.nats.password beside it"),
+    ]);
   });
 });
 

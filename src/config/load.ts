@@ -157,16 +157,26 @@ function inOrder(problems: readonly Problem[]): readonly Problem[] {
 
 function assemble(readings: Readings, catalogue: Catalogue, sources: Sources): Config {
   const all = [...readings.values()];
-  const flat = all.filter(({ section: { path } }) => path.length === 1);
-  const usable = all.filter(({ section: { path }, values }) => catalogue.notifiers.has(path[1] ?? "") && values);
+  const usable = all.filter(
+    ({ section: { path }, values }) => path[0] === "notifiers" && catalogue.notifiers.has(path[1] ?? "") && values,
+  );
 
   // Every section was read by the fields that Config is typed from.
   return {
     ...readings.get("")?.values,
-    ...Object.fromEntries(flat.map(({ section: { path }, values }) => [path[0], values])),
+    ...Object.fromEntries(
+      all.flatMap(({ section: { path } }) => (path.length === 1 ? [[path[0], valuesAt(path, readings)]] : [])),
+    ),
     notifiers: Object.fromEntries(usable.map(({ section: { path }, values }) => [path[1], values])),
     self: selfOf(sources),
   } as unknown as Config;
+}
+
+/** With those of the sections in it. */
+function valuesAt(path: readonly string[], readings: Readings): Readonly<Record<string, unknown>> {
+  const reading = readings.get(path.join("."));
+  const inner = reading?.section.inner.map((name) => [name, valuesAt([...path, name], readings)] as const) ?? [];
+  return { ...reading?.values, ...Object.fromEntries(inner) };
 }
 
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";

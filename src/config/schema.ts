@@ -5,6 +5,7 @@ import {
   type Fields,
   flag,
   integer,
+  integerMap,
   secret,
   secretMap,
   text,
@@ -44,7 +45,15 @@ export const generalSettings = {
     minimum: 1,
     maximum: 3600,
   }),
-  concurrency: integer("Targets worked on at the same time", { default: 64, minimum: 1, maximum: 1024 }),
+  action_retry_seconds: integer(
+    "Time from the planning of a response in which its actions are tried again, where the fault may pass (throttled, unavailable, timeout, conflict)",
+    { default: 900, minimum: 0, maximum: 86_400 },
+  ),
+  concurrency: integer("Actions at the same time", { default: 256, minimum: 1, maximum: 4096 }),
+  actionner_concurrency: integerMap(
+    "Actions of one actionner at the same time, by its id; of those not named here a quarter of `concurrency`",
+    { default: {}, minimum: 1 },
+  ),
   shutdown_delay_seconds: integer(
     "Time in which a stopping Hallux still takes events while /readyz says no, so that senders learn of it",
     { default: 3, minimum: 0, maximum: 3600 },
@@ -64,7 +73,9 @@ interface SectionOf<F extends Fields> {
   readonly fields: F;
 }
 
-/** The groups of settings, by their key in the file. */
+export const ledgerDrivers = ["sqlite", "nats"] as const;
+
+/** The groups of settings, by their key in the file; `ledger.retention` is the key `retention` in `ledger`. */
 export const sections = {
   auth: section("Who may send events: any of these is enough, and without any everyone may", {
     bearer_token: filledSecret("Accepts `Authorization: Bearer …`"),
@@ -73,6 +84,12 @@ export const sections = {
     path_secret: filledSecret(
       "Accepts events at `POST /<secret>`; the way for Falco, which sends no headers",
       "^[A-Za-z0-9._~-]+$",
+    ),
+  }),
+  api: section("Who may read what Hallux did: `hallux responses` and `/api/v1`", {
+    token: filledSecret(
+      "Accepts `Authorization: Bearer …`; without it Hallux makes a token and keeps it in `api-token` in the ledger's directory",
+      "^[!-~]+$",
     ),
   }),
   tls: section("Serves HTTPS when both files are given", {
@@ -98,11 +115,47 @@ export const sections = {
     leader_election: flag("Elect a leader among the replicas", { default: true }),
   }),
   ledger: section("The record of events and responses", {
+    driver: choice(
+      "`sqlite`: files of this Hallux alone; `nats`: NATS JetStream, shared by any number of replicas",
+      ledgerDrivers,
+      {
+        default: "sqlite",
+      },
+    ),
+    path: text(
+      "Directory of the files; by default STATE_DIRECTORY, as systemd gives it, else hallux in XDG_STATE_HOME or ~/.local/state",
+      { minLength: 1 },
+    ),
     backlog_bytes: integer("Accepted events that wait, at most; beyond it senders are answered 503", {
-      default: 67_108_864,
+      default: 134_217_728,
       minimum: 1_048_576,
     }),
-    history_bytes: integer("Responses kept for the history, with their events", { default: 16_777_216, minimum: 0 }),
+  }),
+  "ledger.retention": section("How long responses that have ended stay on record; events that wait never go", {
+    age_hours: integer("Hours", { default: 168, minimum: 1, maximum: 87_600 }),
+    bytes: integer("Size of what is on record, at most: beyond it the oldest go first", {
+      default: 1_073_741_824,
+      minimum: 16_777_216,
+    }),
+  }),
+  "ledger.nats": section("Where JetStream is, with `ledger.driver: nats`", {
+    servers: textList("URLs of the servers", { default: ["nats://127.0.0.1:4222"], minItems: 1 }),
+    credentials_file: text("Credentials file (`.creds`) of a user"),
+    user: text("User"),
+    password: secret("The user's password"),
+    token: secret("Token, where the server wants one"),
+    tls_ca_file: text("Authorities of the servers' certificates, PEM"),
+    tls_cert_file: text("Certificate that Hallux shows, PEM"),
+    tls_key_file: text("Its private key, PEM"),
+    prefix: text(
+      "First part of the names of streams, buckets and subjects: one for each Hallux that shares the servers",
+      {
+        default: "hallux",
+        pattern: "^[A-Za-z0-9_-]{1,32}$",
+      },
+    ),
+    replicas: integer("Servers that keep each record", { default: 1, minimum: 1, maximum: 5 }),
+    domain: text("JetStream domain"),
   }),
   aws: section("Credentials for AWS; what is absent, the SDK finds as it always does", {
     region: text("Region"),
@@ -182,7 +235,17 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   ),
 };
 
-type SectionValues = { readonly [S in keyof typeof sections]: ValuesOf<(typeof sections)[S]["fields"]> };
+type Sections = typeof sections;
+
+type SectionValues = {
+  readonly [S in keyof Sections as S extends `${string}.${string}` ? never : S]: ValuesOf<Sections[S]["fields"]> &
+    InnerValues<S>;
+};
+
+/** Of the sections in a section. */
+type InnerValues<S extends string> = {
+  readonly [I in keyof Sections as I extends `${S}.${infer Name}` ? Name : never]: ValuesOf<Sections[I]["fields"]>;
+};
 
 /** The effective configuration: checked, defaults filled in, every secret a `Secret`. */
 export type Config = ValuesOf<typeof generalSettings> &
@@ -198,15 +261,26 @@ export interface Section {
   readonly path: readonly string[];
   readonly summary: string;
   readonly fields: Fields;
+  /** Its keys that lead to sections in it. */
+  readonly inner: readonly string[];
 }
 
 /** Every map of settings that a configuration may hold. */
 export function sectionsOf(catalogue: Catalogue): readonly Section[] {
   return [
-    { path: [], summary: "", fields: generalSettings },
-    ...Object.entries(sections).map(([name, { summary, fields }]) => ({ path: [name], summary, fields })),
+    { path: [], summary: "", fields: generalSettings, inner: [] },
+    ...Object.entries(sections).map(([name, { summary, fields }]) => ({
+      path: name.split("."),
+      summary,
+      fields,
+      inner: innerOf(name),
+    })),
     ...notifierSections(catalogue),
   ];
+}
+
+function innerOf(name: string): readonly string[] {
+  return Object.keys(sections).flatMap((other) => (other.startsWith(`${name}.`) ? [other.slice(name.length + 1)] : []));
 }
 
 function notifierSections({ notifiers }: Catalogue): readonly Section[] {
@@ -214,10 +288,11 @@ function notifierSections({ notifiers }: Catalogue): readonly Section[] {
     path: ["notifiers", id],
     summary,
     fields: settings,
+    inner: [],
   }));
   const absent = Object.entries(absentNotifiers)
     .filter(([id]) => !notifiers.has(id))
-    .map(([id, fields]) => ({ path: ["notifiers", id], summary: "Talon's notifier", fields }));
+    .map(([id, fields]) => ({ path: ["notifiers", id], summary: "Talon's notifier", fields, inner: [] }));
   return [...held, ...absent];
 }
 

@@ -7,11 +7,12 @@ import { ignored, type Outcome, type Result, success } from "../catalogue/outcom
 import type { Clients } from "../clients/clients.ts";
 import type { Kubernetes, Pod } from "../clients/kubernetes/port.ts";
 import { type PodTarget, podOf, type ResourceTarget } from "../events/target.ts";
-import type { Ledger, ResponseRecord } from "../ledger/ledger.ts";
-import { createMemoryLedger } from "../ledger/memory.ts";
+import { type Ledger, LedgerUnavailable, type ResponseRecord, type Transition, type Work } from "../ledger/ledger.ts";
 import type { Action, Rule } from "../rules/rule.ts";
 import { recordingMetrics } from "../../test/support/metrics.ts";
+import { limits, noNotifiers } from "../../test/support/engine.ts";
 import { auditEventOf, eventOf } from "../../test/support/events.ts";
+import { idle, memoryLedger } from "../../test/support/ledger.ts";
 import { type EngineOptions, startEngine } from "./engine.ts";
 import { protectNamespaces, refuseMirrorPods } from "./guard.ts";
 import { createNotifications } from "./notifications.ts";
@@ -72,6 +73,7 @@ function podSeen(target: PodTarget, traits: Partial<Pod> = {}): Pod {
     uid: target.uid ?? "uid-1",
     labels: {},
     annotations: {},
+    createdAt: undefined,
     owner: undefined,
     nodeName: "node-1",
     hostNetwork: false,
@@ -86,18 +88,14 @@ function clientsWith(getPod: Kubernetes["getPod"], getResource?: Kubernetes["get
   return { kubernetes: { getPod, getResource } as unknown as Kubernetes, aws: {} as Clients["aws"] };
 }
 
-function memoryLedger(): Ledger {
-  return createMemoryLedger({ windowSeconds: 0, backlogBytes: 1e6, historyBytes: 1e6, clock: Date.now });
-}
-
 interface Overrides extends Partial<EngineOptions> {
   readonly notifiers?: readonly Notifier[];
   readonly getPod?: (target: PodTarget) => Promise<Pod>;
 }
 
 /** An engine at work on these rules, with a notifier that remembers. */
-function start(rules: readonly Rule[], { notifiers = [], getPod, ...overrides }: Overrides = {}) {
-  const ledger = overrides.ledger ?? memoryLedger();
+async function start(rules: readonly Rule[], { notifiers = [], getPod, ...overrides }: Overrides = {}) {
+  const ledger = overrides.ledger ?? (await memoryLedger());
   const clients = clientsWith(getPod ?? (async (target) => podSeen(target)));
   const metrics = recordingMetrics();
   const notified: Notification[] = [];
@@ -111,18 +109,13 @@ function start(rules: readonly Rule[], { notifiers = [], getPod, ...overrides }:
     outputSettings: new Map(),
     actionTimeoutMs: 5_000,
     clock: () => new Date(),
-    notifications: createNotifications({
-      notifiers: configured,
-      clients,
-      timeoutMs: 50,
-      queueLimit: 9,
-      concurrency: 4,
-    }),
+    notifications: createNotifications({ ...noNotifiers, notifiers: configured, clients }),
     defaultNotifiers: ["recorder"],
     metrics,
     logger: pino({ level: "silent" }),
     newId: () => crypto.randomUUID(),
-    concurrency: 8,
+    ...limits,
+    retryMs: 0,
     logEveryEvent: false,
     ...overrides,
   });
@@ -131,13 +124,14 @@ function start(rules: readonly Rule[], { notifiers = [], getPod, ...overrides }:
 
 /** Runs the events through an engine with these rules, to the end; the outcomes in the order of the responses. */
 async function respond(rules: readonly Rule[], events = [eventOf({ pod: "shop/cart-1" })], overrides: Overrides = {}) {
-  const { engine, ledger, metrics, notified } = start(rules, overrides);
+  const { engine, ledger, metrics, notified } = await start(rules, overrides);
   for (const event of events) {
     await ledger.accept(event);
   }
+  await idle(ledger);
   await engine.stop(5_000);
-  const records = await ledger.responses({ limit: 100 });
-  return { outcomes: records.toReversed().flatMap(outcomesOf), metrics, notified };
+  const { responses } = await ledger.responses({ limit: 100 });
+  return { outcomes: responses.toReversed().flatMap(outcomesOf), metrics, notified };
 }
 
 function outcomesOf({ transitions }: ResponseRecord): Outcome[] {
@@ -367,7 +361,7 @@ describe("responses on targets", () => {
     );
     const clients = clientsWith(
       async (target) => podSeen(target),
-      async () => ({ uid: "uid-7", mirror: false, owner: undefined }),
+      async () => ({ uid: "uid-7", createdAt: undefined, mirror: false, owner: undefined }),
     );
 
     await respond([rule([action(deleting)])], [auditEventOf("configmaps", "shop/settings")], {
@@ -436,9 +430,8 @@ describe("a dry run", () => {
 
     expect(used).toEqual([dryRunClients]);
     expect(used[0]).toBe(dryRunClients);
-    expect(outcomes).toMatchObject([
-      { status: "dry_run", would: "success", message: "dry run: pod labelled", undo: undefined },
-    ]);
+    expect(outcomes).toMatchObject([{ status: "dry_run", would: "success", message: "dry run: pod labelled" }]);
+    expect(outcomes[0]?.undo).toBeUndefined();
   });
 
   it("says that it would fail, with the code, and stops where the real run would", async () => {
@@ -515,76 +508,452 @@ describe("notifiers", () => {
   });
 });
 
-describe("a ledger that fails", () => {
-  const noDisk = () => Promise.reject(new Error("no disk"));
+/** The ledger, with every work it gives changed. */
+function withWork(ledger: Ledger, change: (work: Work) => Partial<Work>): Ledger {
+  return {
+    ...ledger,
+    async *work(room, signal) {
+      for await (const work of ledger.work(room, signal)) {
+        yield { ...work, ...change(work) };
+      }
+    },
+  };
+}
 
-  it("for one response leaves the others of the event running, and the event unfinished until they end", async () => {
-    const ledger = memoryLedger();
-    const order: string[] = [];
-    const slow = actionner(async () => {
-      await turn();
-      order.push("acted");
+describe("a ledger that fails", () => {
+  const noDisk = () => Promise.reject(new LedgerUnavailable("no disk"));
+
+  it("stops no action that may run again, and has the event given again until all is on record", async () => {
+    let failures = 2;
+    const ledger = withWork(await memoryLedger(), () => {
+      const fails = failures-- > 0;
+      return fails ? { record: noDisk } : {};
+    });
+    let runs = 0;
+    const acting = actionner(async () => {
+      runs += 1;
       return done;
     });
-    const failing: Ledger = {
-      ...ledger,
-      record: (transition) =>
-        transition.type === "planned" && transition.rule === "unlucky" ? noDisk() : ledger.record(transition),
-      async *work(signal) {
-        for await (const work of ledger.work(signal)) {
-          yield { ...work, finish: async () => void order.push("finished") };
-        }
-      },
-    };
 
-    await respond([rule([action(slow)], { name: "unlucky" }), rule([action(slow)])], undefined, { ledger: failing });
+    const { outcomes, notified } = await respond([rule([action(acting)])], undefined, { ledger });
 
-    expect(order).toEqual(["acted", "finished"]);
+    expect(runs).toBe(3);
+    expect(outcomes).toMatchObject([{ status: "success" }]);
+    expect(notified).toHaveLength(1);
   });
 
-  it("to finish an event or to record a notification is logged, and stops nothing", async () => {
-    const ledger = memoryLedger();
-    const lines: string[] = [];
-    const failing: Ledger = {
-      ...ledger,
-      record: (transition) => (transition.type === "notified" ? noDisk() : ledger.record(transition)),
-      async *work(signal) {
-        for await (const work of ledger.work(signal)) {
-          yield { ...work, finish: noDisk };
+  it("keeps an action from running that may not run twice, until its start can be recorded", async () => {
+    let failures = 2;
+    const order: string[] = [];
+    const ledger = withWork(await memoryLedger(), (work) => ({
+      async record(transitions) {
+        if (failures > 0 && transitions.some(({ type }) => type === "started")) {
+          failures -= 1;
+          order.push("not recorded");
+          return noDisk();
         }
+        return work.record(transitions);
       },
-    };
-
-    const { outcomes } = await respond(
-      [rule([action(actionner(async () => done))])],
-      [eventOf({ pod: "shop/a" }), eventOf({ pod: "shop/b" })],
-      { ledger: failing, logger: pino({ level: "error" }, { write: (line) => void lines.push(JSON.parse(line).msg) }) },
+    }));
+    const acting = actionner(
+      async () => {
+        order.push("acted");
+        return done;
+      },
+      { idempotent: false },
     );
 
-    expect(outcomes).toHaveLength(2);
-    expect(lines.sort()).toEqual([
-      "event not handled to the end: internal error",
-      "event not handled to the end: internal error",
-      "notification not recorded",
-      "notification not recorded",
+    const { outcomes } = await respond([rule([action(acting)])], undefined, { ledger });
+
+    expect(order).toEqual(["not recorded", "not recorded", "acted"]);
+    expect(outcomes).toMatchObject([{ status: "success" }]);
+  });
+
+  it("to finish an event is logged, and it is tried again", async () => {
+    let failures = 1;
+    const lines: string[] = [];
+    const ledger = withWork(await memoryLedger(), (work) => ({
+      finish: () => (failures-- > 0 ? noDisk() : work.finish()),
+    }));
+
+    const { outcomes, notified } = await respond([rule([action(actionner(async () => done))])], undefined, {
+      ledger,
+      logger: pino({ level: "warn" }, { write: (line) => void lines.push(JSON.parse(line).msg) }),
+    });
+
+    expect(outcomes).toHaveLength(1);
+    expect(notified).toHaveLength(1);
+    expect(lines).toEqual(["event could not be recorded to its end; it is tried again"]);
+  });
+});
+
+describe("an attempt that fails", () => {
+  const retried = { retryMs: limits.retryMs };
+  const failingOnce = (error: Error, traits: Partial<Actionner> = {}) => {
+    let runs = 0;
+    const acting = actionner(async () => {
+      runs += 1;
+      if (runs === 1) {
+        throw error;
+      }
+      return done;
+    }, traits);
+    return { acting, runs: () => runs };
+  };
+
+  it.each(["throttled", "unavailable", "timeout", "conflict"] as const)(
+    "for a reason that may pass (%s) is followed by another, on record",
+    async (code) => {
+      const { acting, runs } = failingOnce(new ActionError(code, "not now"));
+      const { engine, ledger, metrics } = await start([rule([action(acting)])], retried);
+      await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+      await idle(ledger);
+      await engine.stop(1_000);
+
+      const [record] = (await ledger.responses({ limit: 1 })).responses;
+      expect(runs()).toBe(2);
+      expect(record?.transitions.map(({ type }) => type)).toEqual([
+        "planned",
+        "started",
+        "retrying",
+        "started",
+        "ended",
+        "closed",
+        "notified",
+      ]);
+      expect(metrics.calls).toContainEqual(["actionRetried", { rule: "a rule", actionner: "test:act", code }]);
+    },
+  );
+
+  it.each(["forbidden", "invalid", "not_found", "internal"] as const)(
+    "for another reason (%s) is the last",
+    async (code) => {
+      const { acting, runs } = failingOnce(new ActionError(code, "never"));
+
+      const { outcomes } = await respond([rule([action(acting)])], undefined, retried);
+
+      expect(runs()).toBe(1);
+      expect(outcomes).toMatchObject([{ status: "failure", code }]);
+    },
+  );
+
+  it("is the last where the action may have been done and may not be done twice", async () => {
+    const { acting, runs } = failingOnce(new ActionError("unavailable", "the answer got lost"), { idempotent: false });
+
+    const { outcomes } = await respond([rule([action(acting)])], undefined, retried);
+
+    expect(runs()).toBe(1);
+    expect(outcomes).toMatchObject([{ status: "failure", code: "unavailable" }]);
+  });
+
+  it("is followed by another where what may not be done twice had certainly not begun", async () => {
+    const { acting, runs } = failingOnce(new ActionError("unavailable", "refused", { notBegun: true }), {
+      idempotent: false,
+    });
+
+    const { outcomes } = await respond([rule([action(acting)])], undefined, retried);
+
+    expect(runs()).toBe(2);
+    expect(outcomes).toMatchObject([{ status: "success" }]);
+  });
+
+  it("waits as long as the other side asks, and not beyond the time there is", async () => {
+    const { acting, runs } = failingOnce(new ActionError("throttled", "later", { retryAfterMs: 3_600_000 }));
+
+    const { outcomes } = await respond([rule([action(acting)])], undefined, retried);
+
+    expect(runs()).toBe(1);
+    expect(outcomes).toMatchObject([{ status: "failure", code: "throttled" }]);
+  });
+
+  it("says how often it was tried", async () => {
+    const acting = actionner(() => Promise.reject(new ActionError("unavailable", "down")));
+
+    const { outcomes } = await respond([rule([action(acting)])], undefined, {
+      retryMs: 50,
+    });
+
+    expect(outcomes).toMatchObject([
+      { status: "failure", message: expect.stringMatching(/^down \(after \d+ attempts\)$/) },
     ]);
+  });
+
+  it("lets other events have the target before it is tried again", async () => {
+    const order: string[] = [];
+    const ledger = await memoryLedger();
+    const acting = actionner(async ({ event }) => {
+      const name = String(event.uuid);
+      order.push(name);
+      if (name === "first" && !order.includes("second")) {
+        throw new ActionError("unavailable", "down");
+      }
+      return done;
+    });
+    const events = ["first", "second"].map((uuid) => eventOf({ pod: "shop/cart-1", uuid }));
+
+    await respond([rule([action(acting)])], events, {
+      ...retried,
+      patience: { ...limits.patience, totalMs: 0 },
+      ledger,
+    });
+
+    expect(order).toEqual(["first", "second", "first"]);
+  });
+
+  it("looks again at a target that could not be read", async () => {
+    let looks = 0;
+    const destroying = actionner(async () => done, { destructive: true });
+
+    const { outcomes } = await respond([rule([action(destroying)])], undefined, {
+      ...retried,
+      async getPod(target) {
+        looks += 1;
+        if (looks === 1) {
+          throw new ActionError("unavailable", "no answer");
+        }
+        return podSeen(target);
+      },
+    });
+
+    expect(looks).toBe(2);
+    expect(outcomes).toMatchObject([{ status: "success" }]);
+  });
+});
+
+describe("a target that is younger than the event", () => {
+  it("is left alone: another object has taken the name while the event waited", async () => {
+    const destroying = actionner(async () => done, { destructive: true });
+    const later = new Date(Date.now() + 60_000);
+
+    const { outcomes } = await respond([rule([action(destroying)])], undefined, {
+      getPod: async (target) => podSeen(target, { createdAt: later }),
+    });
+
+    expect(outcomes).toMatchObject([{ status: "ignored", message: expect.stringContaining("younger than the event") }]);
+  });
+});
+
+describe("an event that an earlier process left unfinished", () => {
+  const event = eventOf({ pod: "shop/cart-1" });
+  const at = "2026-11-21T08:00:00.000Z";
+  const planned = (actions: readonly Action[]): Transition => ({
+    type: "planned",
+    at,
+    response: "response-1",
+    event: event.id,
+    rule: "a rule",
+    target: { kind: "none" },
+    actions: actions.map(({ name, actionner: { id } }) => ({ name, actionner: id })),
+  });
+  const started: Transition = { type: "started", at, response: "response-1", action: 0, attempt: 1 };
+  const ended: Transition = {
+    type: "ended",
+    at,
+    response: "response-1",
+    action: 0,
+    outcome: {
+      status: "success",
+      message: "done before",
+      code: undefined,
+      would: undefined,
+      target: undefined,
+      objects: {},
+      text: undefined,
+      artifact: undefined,
+      undo: undefined,
+      durationMs: 1,
+    },
+  };
+
+  async function resumeWith(rules: readonly Rule[], history: readonly Transition[], overrides: Overrides = {}) {
+    const ledger = withWork(await memoryLedger(), () => ({ history }));
+    return respond(rules, [event], { ...overrides, ledger });
+  }
+
+  it("runs an action again that was under way, where it may run again", async () => {
+    let runs = 0;
+    const acting = action(
+      actionner(async () => {
+        runs += 1;
+        return done;
+      }),
+    );
+
+    const { notified, metrics } = await resumeWith([rule([acting])], [planned([acting]), started]);
+
+    expect(runs).toBe(1);
+    expect(notified).toMatchObject([{ response: "response-1", outcome: { status: "success" } }]);
+    expect(metrics.calls).toContainEqual(["responseResumed"]);
+  });
+
+  it("ends an action as interrupted that was under way and may not run twice, and tells", async () => {
+    let runs = 0;
+    const acting = action(
+      actionner(
+        async () => {
+          runs += 1;
+          return done;
+        },
+        { idempotent: false },
+      ),
+    );
+
+    const { notified } = await resumeWith([rule([acting])], [planned([acting]), started]);
+
+    expect(runs).toBe(0);
+    expect(notified).toMatchObject([{ outcome: { status: "failure", code: "interrupted" } }]);
+  });
+
+  it("runs what may not run twice where its last attempt had failed before it began", async () => {
+    const acting = action(actionner(async () => done, { idempotent: false }));
+    const retrying: Transition = {
+      type: "retrying",
+      at,
+      response: "response-1",
+      action: 0,
+      attempt: 1,
+      code: "unavailable",
+      message: "refused",
+    };
+
+    const { notified } = await resumeWith([rule([acting])], [planned([acting]), started, retrying]);
+
+    expect(notified).toMatchObject([{ outcome: { status: "success" } }]);
+  });
+
+  it("does not run again what has ended, tells whom it concerns, and goes on with the next action", async () => {
+    const order: string[] = [];
+    const step = (name: string) =>
+      action(
+        actionner(async () => {
+          order.push(name);
+          return done;
+        }),
+        { name },
+      );
+    const actions = [step("first"), step("second")];
+
+    const { notified } = await resumeWith([rule(actions)], [planned(actions), started, ended]);
+
+    expect(order).toEqual(["second"]);
+    expect(notified.map(({ outcome }) => outcome.message)).toEqual(["done before", "done"]);
+  });
+
+  it("tells nobody twice", async () => {
+    const acting = action(actionner(async () => done));
+    const told: Transition = {
+      type: "notified",
+      at,
+      response: "response-1",
+      action: 0,
+      notifier: "recorder",
+      error: undefined,
+    };
+
+    const { notified } = await resumeWith([rule([acting])], [planned([acting]), started, ended, told]);
+
+    expect(notified).toEqual([]);
+  });
+
+  it("follows the plan, not the rules that match now", async () => {
+    const acting = action(actionner(async () => done));
+    const other = rule([acting], { name: "a new rule" });
+
+    const { notified } = await resumeWith([rule([acting]), other], [planned([acting])]);
+
+    expect(notified.map(({ rule: { name } }) => name)).toEqual(["a rule"]);
+  });
+
+  it.each([
+    ["is gone", [], "cancelled", []],
+    ["is gone, with an action under way", [], "interrupted", [started]],
+    [
+      "has other actions now",
+      [
+        rule([
+          action(
+            actionner(async () => done),
+            { name: "renamed" },
+          ),
+        ]),
+      ],
+      "cancelled",
+      [],
+    ],
+  ] as const)("is closed as a failure where its rule %s", async (_, rules, code, more) => {
+    const acting = action(actionner(async () => done));
+
+    const { notified } = await resumeWith(rules, [planned([acting]), ...more]);
+
+    expect(notified).toMatchObject([{ rule: { name: "a rule" }, outcome: { status: "failure", code } }]);
   });
 });
 
 describe("stopping", () => {
-  it("interrupts what outlives the grace period, on record", async () => {
+  async function stopped(acting: Actionner, graceMs: number, overrides: Overrides = {}) {
+    const running = await start([rule([action(acting), action(actionner(async () => done))])], overrides);
+    await running.ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await turn();
+    await running.engine.stop(graceMs);
+    const [record] = (await running.ledger.responses({ limit: 1 })).responses;
+    return { ...running, outcomes: record === undefined ? [] : outcomesOf(record) };
+  }
+
+  it("interrupts what outlives the grace period and may not run twice, on record", async () => {
+    const hanging = actionner(() => new Promise(() => {}), { idempotent: false });
+
+    const { outcomes } = await stopped(hanging, 10);
+
+    expect(outcomes).toMatchObject([{ status: "failure", code: "interrupted" }]);
+  });
+
+  it("leaves what may run again to the next process", async () => {
     const hanging = actionner(() => new Promise(() => {}));
-    const { engine, ledger } = start([rule([action(hanging)])]);
-    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
 
-    await engine.stop(10);
+    const { outcomes, ledger } = await stopped(hanging, 10);
 
-    const [record] = await ledger.responses({ limit: 1 });
-    expect(record?.transitions).toContainEqual(
-      expect.objectContaining({
-        type: "ended",
-        outcome: expect.objectContaining({ status: "failure", code: "interrupted" }),
-      }),
+    expect(outcomes).toEqual([]);
+    expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("lets a running action end, and begins no other", async () => {
+    const slow = actionner(async () => {
+      await turn();
+      await turn();
+      return done;
+    });
+
+    const { outcomes, ledger } = await stopped(slow, 5_000);
+
+    expect(outcomes).toMatchObject([{ status: "success" }]);
+    expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("does not wait for an attempt that is yet to come", async () => {
+    const failing = actionner(() => Promise.reject(new ActionError("unavailable", "down")));
+
+    const { outcomes, ledger } = await stopped(failing, 60_000, {
+      patience: { firstMs: 3_600_000, longestMs: 3_600_000, totalMs: 7_200_000 },
+      retryMs: 7_200_000,
+    });
+
+    expect(outcomes).toEqual([]);
+    expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("records nothing of an event that another process has taken over", async () => {
+    const lost = new AbortController();
+    const ledger = withWork(await memoryLedger(), () => ({ lost: lost.signal }));
+    const hanging = actionner(
+      () => {
+        lost.abort(new ActionError("interrupted", "another replica has it"));
+        return new Promise(() => {});
+      },
+      { idempotent: false },
     );
+
+    const { outcomes } = await stopped(hanging, 60_000, { ledger });
+
+    expect(outcomes).toEqual([]);
   });
 });

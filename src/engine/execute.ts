@@ -1,15 +1,23 @@
+import type { Logger } from "pino";
 import type { Facts, Store } from "../catalogue/catalogue.ts";
 import { ActionError, TargetGone } from "../catalogue/errors.ts";
 import { ignored, type Outcome, type Result } from "../catalogue/outcome.ts";
 import type { Clients, ClientSets } from "../clients/clients.ts";
-import { type Target, targetOf } from "../events/target.ts";
-import type { Action } from "../rules/rule.ts";
+import type { Sighted } from "../clients/kubernetes/port.ts";
+import { describeTarget, type Target, targetOf } from "../events/target.ts";
+import { type Ledger, LedgerUnavailable } from "../ledger/ledger.ts";
+import type { Action, Rule } from "../rules/rule.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import { createStore } from "./artifacts.ts";
 import { withDeadline } from "./deadline.ts";
 import { type Guard, objection } from "./guard.ts";
+import type { Journal } from "./journal.ts";
+import type { Permits } from "./permits.ts";
 import type { Response, Sighting } from "./plan.ts";
-import type { Queues } from "./queues.ts";
+import { isPassing, type Patience, withRetries } from "./retry.ts";
 
+/** Between attempts, once the first ones have failed. */
+const postponedMs = { least: 2_000, most: 30_000 };
 /** Of an outcome's text; what is longer belongs in an output. */
 const maxTextLength = 16 * 1024;
 
@@ -18,8 +26,38 @@ export interface ExecuteOptions {
   readonly guards: readonly Guard[];
   /** Of the configuration, by output id. */
   readonly outputSettings: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  /** Of one attempt. */
   readonly actionTimeoutMs: number;
+  /** Of the attempts while the target waits for nothing else. */
+  readonly patience: Patience;
+  /** From the planning of the response: in this time an attempt may begin where the fault may pass. */
+  readonly retryMs: number;
+  readonly permits: Permits;
+  readonly ledger: Pick<Ledger, "hold">;
+  readonly metrics: Pick<Metrics, "actionRetried">;
+  readonly logger: Logger;
   readonly clock: () => Date;
+}
+
+/** When to end; the reasons are `ActionError`s `interrupted`. */
+export interface Ends {
+  /** Nothing more begins. */
+  readonly begin: AbortSignal;
+  /** What runs is ended. */
+  readonly run: AbortSignal;
+  /** The event is another process's: it says what becomes of it. */
+  readonly lost: AbortSignal;
+}
+
+export interface Step {
+  readonly response: Response;
+  readonly action: Action;
+  /** Of the action among the rule's. */
+  readonly position: number;
+  /** Attempts on record from before. */
+  readonly attempts: number;
+  readonly journal: Journal;
+  readonly ends: Ends;
 }
 
 /** How an action ended, before it is dressed as an Outcome. */
@@ -28,23 +66,25 @@ type Ending =
   | { readonly status: "refused"; readonly reason: string }
   | { readonly status: "failure"; readonly error: ActionError };
 
-export interface Step {
-  readonly response: Response;
-  readonly action: Action;
-  /** Before this an action that is not idempotent must not start. */
-  readonly durable: Promise<void>;
-  /** By the UID of an owner: see `oneAtATimePerOwner`. */
-  readonly turns: Queues;
-  /** Fires when the engine gives up at shutdown. */
-  readonly signal: AbortSignal;
+/** It has to go on later, and nothing is done twice by beginning it again. */
+export interface Postponed {
+  readonly status: "postponed";
+  /** Undefined where it goes on as soon as it can. */
+  readonly afterMs: number | undefined;
 }
 
-/** Guards, then runs one action of a response. Never rejects: here, and only here, a throw becomes a `failure`. */
-export async function execute(step: Step, options: ExecuteOptions): Promise<Outcome> {
+/**
+ * Guards, then runs one action of a response, again where the fault may pass: at first at once, then later, so that others have
+ * the target meanwhile. Never rejects: here, and only here, a throw becomes a `failure`.
+ */
+export async function execute(step: Step, options: ExecuteOptions): Promise<Outcome | Postponed> {
   const started = options.clock().getTime();
   const target = targetOf(step.action.actionner.target, step.response.event);
 
   const ending = target.kind === "missing" ? ignored(target.reason) : await settle(step, target, options);
+  if (ending.status === "postponed") {
+    return ending;
+  }
 
   const durationMs = options.clock().getTime() - started;
   return dress(ending, {
@@ -54,77 +94,182 @@ export async function execute(step: Step, options: ExecuteOptions): Promise<Outc
   });
 }
 
-async function settle(step: Step, found: Target, options: ExecuteOptions): Promise<Ending> {
-  const { action, response } = step;
-  const target = withSeenUid(found, response);
+/** What became of the attempts so far. */
+interface Course {
+  attempts: number;
+  /** The last attempt has begun with what cannot be taken back by beginning again. */
+  begun: boolean;
+}
+
+async function settle(step: Step, target: Target, options: ExecuteOptions): Promise<Ending | Postponed> {
+  const course: Course = { attempts: step.attempts, begun: false };
   try {
-    const reason = refusal(action, response, target, options.guards);
-    return reason === undefined ? await run(step, target, options) : { status: "refused", reason };
-  } catch (error) {
-    if (error instanceof TargetGone) {
-      return ignored(error.message);
+    return await withRetries({
+      // Once it was postponed, each turn is one attempt.
+      patience: step.attempts === 0 ? options.patience : { ...options.patience, totalMs: 0 },
+      signal: step.ends.begin,
+      may: (error) => mayRepeat(step, course, error) && isInTime(step, error, options),
+      again: (error) => retrying(step, course, { error, options }),
+      attempt: () => attempt({ ...step, target }, course, options),
+    });
+  } catch (thrown) {
+    const error = asActionError(thrown);
+    if (isUnfinished(step, course, error)) {
+      return { status: "postponed", afterMs: undefined };
     }
-    return { status: "failure", error: asActionError(error) };
+    if (isPassing(error) && mayRepeat(step, course, error) && isInTime(step, error, options)) {
+      retrying(step, course, { error, options });
+      return { status: "postponed", afterMs: waitOf(step, error, options) };
+    }
+    return error instanceof TargetGone ? ignored(error.message) : { status: "failure", error: tried(error, course) };
   }
 }
 
-/** The object that was there when the response was planned, not one that took its name since. */
-function withSeenUid(target: Target, { sightings }: Response): Target {
-  const sighting = sightings[target.kind];
-  return target.kind === "none" || sighting?.kind !== "seen"
-    ? target
-    : { ...target, uid: target.uid ?? sighting.object.uid };
+/** Half as long again as it took so far, within bounds, and not all at the same moment. */
+function waitOf({ response }: Step, { retryAfterMs = 0 }: ActionError, { clock }: ExecuteOptions): number {
+  const soFar = clock().getTime() - response.plannedAt.getTime();
+  const wait = Math.min(Math.max(soFar / 2, postponedMs.least), postponedMs.most);
+  return Math.max(wait * (0.7 + 0.6 * Math.random()), retryAfterMs);
 }
 
-function refusal(
-  action: Action,
-  { sightings }: Response,
-  target: Target,
-  guards: readonly Guard[],
-): string | undefined {
-  const sighting = action.actionner.destructive ? sightings[target.kind] : undefined;
-  const reason = objection(guards, { action, target, seen: sighting?.kind === "seen" ? sighting.object : undefined });
-  if (reason === undefined && sighting !== undefined) {
-    mustHaveSeen(sighting);
+function isInTime({ response }: Step, { retryAfterMs = 0 }: ActionError, { clock, retryMs }: ExecuteOptions): boolean {
+  return clock().getTime() + retryAfterMs < response.plannedAt.getTime() + retryMs;
+}
+
+/** Ended from outside, or stopped while the fault could have passed; and to begin again does nothing twice. */
+function isUnfinished(step: Step, course: Course, error: ActionError): boolean {
+  const { begin, lost } = step.ends;
+  const stopped = error.code === "interrupted" || (begin.aborted && isPassing(error));
+  return lost.aborted || (stopped && mayRepeat(step, course, error));
+}
+
+function mayRepeat({ action, response }: Step, { begun }: Course, { notBegun }: ActionError): boolean {
+  return isRepeatable(action, response.rule) || !begun || notBegun;
+}
+
+/** Whether it may run again though it is not known whether it ran before. */
+export function isRepeatable({ actionner }: Action, { dryRun }: Rule): boolean {
+  return actionner.idempotent || dryRun;
+}
+
+function retrying(
+  step: Step,
+  course: Course,
+  { error: { code, message }, options }: { readonly error: ActionError; readonly options: ExecuteOptions },
+): void {
+  const { response, position: action, journal } = step;
+  const at = options.clock().toISOString();
+  const labels = { rule: response.rule.name, actionner: step.action.actionner.id, code };
+  options.metrics.actionRetried(labels);
+  options.logger[course.attempts === step.attempts + 1 ? "warn" : "debug"](
+    { ...labels, action: step.action.name, target: describeTarget(response.target), message },
+    "action failed and is tried again",
+  );
+  journal.write({ type: "retrying", at, response: response.id, action, attempt: course.attempts, code, message });
+}
+
+function tried(error: ActionError, { attempts }: Course): ActionError {
+  return attempts > 1
+    ? new ActionError(error.code, `${error.message} (after ${attempts} attempts)`, { cause: error })
+    : error;
+}
+
+interface Bound extends Step {
+  readonly target: Target;
+}
+
+async function attempt(bound: Bound, course: Course, options: ExecuteOptions): Promise<Ending> {
+  const { action, response, ends } = bound;
+  const { actionner } = action;
+  course.attempts += 1;
+  course.begun = false;
+  const sighting = actionner.destructive ? await response.sightings.of(bound.target.kind) : undefined;
+  const seen = sighting?.kind === "seen" ? sighting.object : undefined;
+  const target = withSeenUid(bound.target, seen);
+
+  const reason = objection(options.guards, { action, target, seen });
+  if (reason !== undefined) {
+    return { status: "refused", reason };
   }
-  return reason;
+  mustHaveSeen(sighting);
+  const step = { ...bound, target };
+  const turn = actionner.oneAtATimePerOwner && seen?.owner !== undefined ? seen.owner.uid : undefined;
+  return inTurn(turn, { ends, ledger: options.ledger }, async (running) => {
+    const done = await options.permits.acquire(actionner.id, ends.begin);
+    try {
+      return await run({ ...step, ends: { ...ends, run: running } }, course, options);
+    } finally {
+      done();
+    }
+  });
 }
 
-function mustHaveSeen(sighting: Sighting): void {
-  switch (sighting.kind) {
+/** The object that was there at the time of the event, not one that took its name since. */
+function withSeenUid(target: Target, seen: Sighted | undefined): Target {
+  return target.kind === "none" || seen === undefined ? target : { ...target, uid: target.uid ?? seen.uid };
+}
+
+function mustHaveSeen(sighting: Sighting | undefined): void {
+  switch (sighting?.kind) {
     case "gone":
       throw new TargetGone(sighting.reason);
     case "failed":
-      throw new ActionError(sighting.code, sighting.reason);
-    case "seen":
-      return;
+      throw sighting.error;
   }
 }
 
-async function run(step: Step, target: Target, options: ExecuteOptions): Promise<Result> {
-  const { action, response, durable } = step;
+/** With an owner: see `oneAtATimePerOwner`. */
+async function inTurn<T>(
+  owner: string | undefined,
+  { ends, ledger }: Pick<Step, "ends"> & Pick<ExecuteOptions, "ledger">,
+  job: (running: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (owner === undefined) {
+    return job(ends.run);
+  }
+  const hold = await ledger.hold(`owner ${owner}`, ends.begin).catch(passing);
+  try {
+    return await job(AbortSignal.any([ends.run, hold.lost]));
+  } finally {
+    hold.release();
+  }
+}
+
+function passing(error: unknown): never {
+  throw error instanceof LedgerUnavailable ? new ActionError("unavailable", error.message, { cause: error }) : error;
+}
+
+async function run(step: Bound, course: Course, options: ExecuteOptions): Promise<Result> {
+  const { action, response, target, journal, position } = step;
   const { actionner, parameters } = action;
-  const { dryRun } = response.rule;
+  const { event, rule } = response;
+  const { dryRun } = rule;
   const clients = dryRun ? options.clients.dryRun : options.clients.real;
   const timeoutMs = Math.max(options.actionTimeoutMs, (actionner.timeoutSeconds?.(parameters) ?? 0) * 1000);
+  const at = options.clock().toISOString();
 
-  if (!actionner.idempotent) {
-    await durable;
+  journal.write({ type: "started", at, response: response.id, action: position, attempt: course.attempts });
+  if (!isRepeatable(action, rule)) {
+    await recorded(journal);
   }
-  const attempt = async (signal: AbortSignal) => {
+  globalThis.halluxFailpoint?.("action-started");
+  // The deadline starts when it is its turn.
+  const result = await withDeadline({ timeoutMs, signal: step.ends.run }, async (signal) => {
     const facts = await fetchFacts(step, target, clients, signal);
     const store = storeOf(step, target, { clients, signal }, options);
-    const { event, rule } = response;
+    course.begun = true;
     return actionner.run({ event, target, params: parameters, facts, clients, store, rule: rule.name, dryRun, signal });
-  };
-  // The deadline starts when it is its turn.
-  return inTurn(step, target, () => withDeadline({ timeoutMs, signal: step.signal }, attempt));
+  });
+  globalThis.halluxFailpoint?.("action-done");
+  return result;
 }
 
-function inTurn<T>({ action, response, turns }: Step, { kind }: Target, job: () => Promise<T>): Promise<T> {
-  const sighting = response.sightings[kind];
-  const owner = sighting?.kind === "seen" ? sighting.object.owner : undefined;
-  return action.actionner.oneAtATimePerOwner && owner !== undefined ? turns.run(owner.uid, job) : job();
+/** What is not on record must not begin: after a crash it would begin again. */
+async function recorded(journal: Journal): Promise<void> {
+  await journal.durable().catch((cause: unknown) => {
+    const words = cause instanceof Error ? cause.message : String(cause);
+    throw new ActionError("interrupted", `its start could not be recorded: ${words}`, { cause });
+  });
 }
 
 async function fetchFacts(
@@ -170,6 +315,10 @@ interface Circumstances {
   readonly target: Target | undefined;
   readonly durationMs: number;
   readonly dryRun: boolean;
+}
+
+export function failureOf(error: ActionError, circumstances: Circumstances): Outcome {
+  return dress({ status: "failure", error }, circumstances);
 }
 
 function dress(ending: Ending, { target, durationMs, dryRun }: Circumstances): Outcome {

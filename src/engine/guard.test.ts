@@ -57,7 +57,7 @@ describe("protectSystemRoles", () => {
 
 describe("refuseMirrorPods", () => {
   it("keeps destructive actions from them, however they are named", () => {
-    const mirror = { uid: "uid-1", mirror: true, owner: undefined };
+    const mirror = { uid: "uid-1", createdAt: undefined, mirror: true, owner: undefined };
 
     const asPod = refuseMirrorPods({ action: destructive, target: pod("shop/static-1"), seen: mirror });
     const asObject = refuseMirrorPods({ action: destructive, target: resource("pods", "shop/static-1"), seen: mirror });

@@ -1,24 +1,31 @@
 import { describe, expect, it } from "vitest";
+import { noNotifiers } from "../../test/support/engine.ts";
+import { eventOf } from "../../test/support/events.ts";
 import type { Notification, Notifier } from "../catalogue/catalogue.ts";
+import { ActionError } from "../catalogue/errors.ts";
 import type { Clients } from "../clients/clients.ts";
-import { createNotifications, type Delivery } from "./notifications.ts";
+import { createNotifications, type NotificationsOptions } from "./notifications.ts";
 
-const notification = {} as Notification;
+const notification = { event: eventOf() } as Notification;
 
-function notifications(notify: Notifier["notify"], limits: { queueLimit?: number; concurrency?: number } = {}) {
+function notifications(notify: Notifier["notify"], limits: Partial<NotificationsOptions> = {}) {
   const notifier: Notifier = { id: "test", summary: "", uses: [], rbac: [], settings: {}, notify };
   return createNotifications({
+    ...noNotifiers,
     notifiers: [{ notifier, settings: {} }],
     clients: {} as Clients,
     timeoutMs: 1_000,
-    queueLimit: 100,
     concurrency: 1,
     ...limits,
   });
 }
 
+function sendAll(line: ReturnType<typeof notifications>, count: number) {
+  return Promise.all(Array.from({ length: count }, () => line.send("test", notification)));
+}
+
 describe("notifications", () => {
-  it("are delivered in order, one at a time where the concurrency is 1", async () => {
+  it("are delivered one at a time where the concurrency is 1", async () => {
     let running = 0;
     let most = 0;
     const line = notifications(async () => {
@@ -27,43 +34,62 @@ describe("notifications", () => {
       await Promise.resolve();
       running -= 1;
     });
-    const deliveries: Delivery[] = [];
 
-    for (let i = 0; i < 5; i++) {
-      line.send("test", notification, (delivery) => deliveries.push(delivery));
-    }
+    const deliveries = await sendAll(line, 5);
     await line.drained();
 
-    expect(deliveries.map(({ status }) => status)).toEqual(Array(5).fill("success"));
+    expect(deliveries).toEqual(Array(5).fill({ status: "success" }));
     expect(most).toBe(1);
   });
 
-  it("beyond the queue's limit are dropped, and that is told", async () => {
+  it.each([
+    ["in number", { notifications: 1, bytes: 1e6 }],
+    ["in bytes", { notifications: 100, bytes: 1 }],
+  ])("beyond the queue's limit %s are dropped, and that is told", async (_, queue) => {
     const hold = Promise.withResolvers<void>();
-    const line = notifications(() => hold.promise, { queueLimit: 1 });
-    const deliveries: Delivery[] = [];
+    const told: number[] = [];
+    const line = notifications(() => hold.promise, { queue, dropped: (_notifier, count) => void told.push(count) });
 
-    for (let i = 0; i < 3; i++) {
-      line.send("test", notification, (delivery) => deliveries.push(delivery));
-    }
-    const droppedAtOnce = deliveries.map(({ status }) => status);
+    const sent = sendAll(line, 4);
     hold.resolve();
-    await line.drained();
+    const deliveries = await sent;
 
-    expect(droppedAtOnce).toEqual(["dropped"]);
-    expect(deliveries.map(({ status }) => status).sort()).toEqual(["dropped", "success", "success"]);
+    expect(deliveries.map(({ status }) => status)).toEqual(["success", "success", "dropped", "dropped"]);
+    expect(told).toEqual([1]);
   });
 
-  it("under way when stopped end as failures, and nothing more is taken", async () => {
-    const line = notifications(() => new Promise(() => {}));
-    const deliveries: Delivery[] = [];
+  it("are tried again where the fault may pass", async () => {
+    let attempts = 0;
+    const line = notifications(
+      async () => {
+        attempts += 1;
+        if (attempts < 3) {
+          throw new ActionError("throttled", "slow down", { retryAfterMs: 1 });
+        }
+      },
+      { patience: { firstMs: 1, longestMs: 5, totalMs: 5_000 } },
+    );
 
-    line.send("test", notification, (delivery) => deliveries.push(delivery));
+    expect(await line.send("test", notification)).toEqual({ status: "success" });
+    expect(attempts).toBe(3);
+  });
+
+  it("are given up where it does not pass in time", async () => {
+    const line = notifications(() => Promise.reject(new ActionError("unavailable", "down")), {
+      patience: { firstMs: 1, longestMs: 1, totalMs: 10 },
+    });
+
+    expect(await line.send("test", notification)).toMatchObject({ status: "failure", error: { message: "down" } });
+  });
+
+  it("under way when stopped are neither delivered nor given up, and nothing more is taken", async () => {
+    const line = notifications(() => new Promise(() => {}));
+
+    const under = line.send("test", notification);
     line.stop();
-    line.send("test", notification, (delivery) => deliveries.push(delivery));
+    const after = line.send("test", notification);
     await line.drained();
 
-    expect(deliveries.map(({ status }) => status).sort()).toEqual(["dropped", "failure"]);
-    expect(deliveries).toContainEqual({ status: "dropped", reason: "Hallux is stopping" });
+    expect([await under, await after]).toEqual([{ status: "stopped" }, { status: "stopped" }]);
   });
 });

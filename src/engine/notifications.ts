@@ -1,8 +1,8 @@
 import type { Notification, Notifier } from "../catalogue/catalogue.ts";
+import { ActionError } from "../catalogue/errors.ts";
 import type { Clients } from "../clients/clients.ts";
 import { withDeadline } from "./deadline.ts";
-
-const stopped = "Hallux is stopping";
+import { type Patience, withRetries } from "./retry.ts";
 
 /** A notifier with its settings from the configuration. */
 export interface ConfiguredNotifier {
@@ -13,32 +13,47 @@ export interface ConfiguredNotifier {
 export interface NotificationsOptions {
   readonly notifiers: readonly ConfiguredNotifier[];
   readonly clients: Clients;
+  /** Of one attempt. */
   readonly timeoutMs: number;
-  /** Waiting notifications of one notifier; what comes beyond is dropped, counted and on record. */
-  readonly queueLimit: number;
+  readonly patience: Patience;
+  /** What waits for one notifier; what comes beyond is dropped, counted and on record. */
+  readonly queue: { readonly notifications: number; readonly bytes: number };
   /** Of one notifier, at the same time. */
   readonly concurrency: number;
+  /** Told of the first that is dropped, and from then on how many were, each so often. */
+  readonly dropped: (notifier: string, count: number) => void;
+  readonly droppedEveryMs: number;
 }
 
 /** How one delivery ended. */
 export type Delivery =
   | { readonly status: "success" }
   | { readonly status: "failure"; readonly error: Error }
-  | { readonly status: "dropped"; readonly reason: string };
+  | { readonly status: "dropped"; readonly reason: string }
+  /** The process stops: it is told after the next start. */
+  | { readonly status: "stopped" };
 
 export interface Notifications {
-  /** Puts it in the notifier's own queue and returns at once; `ended` is called once. */
-  send(notifier: string, notification: Notification, ended: (delivery: Delivery) => void): void;
+  /** Puts it in the notifier's own queue. Never rejects but for a notifier that is not configured. */
+  send(notifier: string, notification: Notification): Promise<Delivery>;
   /** Resolves when every queue is empty. */
   drained(): Promise<void>;
-  /** Ends the deliveries under way and drops those waiting. */
+  /** Ends the deliveries under way and those waiting. */
   stop(): void;
 }
 
 interface Line {
-  send(notification: Notification, ended: (delivery: Delivery) => void): void;
+  send(notification: Notification): Promise<Delivery>;
   drained(): Promise<void>;
 }
+
+interface Waiting {
+  readonly notification: Notification;
+  readonly bytes: number;
+  readonly ended: (delivery: Delivery) => void;
+}
+
+const stopped: Delivery = { status: "stopped" };
 
 /** One queue per notifier: one that hangs or fails changes nothing for the others. */
 export function createNotifications(options: NotificationsOptions): Notifications {
@@ -48,37 +63,29 @@ export function createNotifications(options: NotificationsOptions): Notification
   );
 
   return {
-    send(notifier, notification, ended) {
+    async send(notifier, notification) {
       const line = lines.get(notifier);
       if (line === undefined) {
         throw new Error(`notifier ${notifier} is not configured`);
       }
-      line.send(notification, ended);
+      return line.send(notification);
     },
     async drained() {
       await Promise.all([...lines.values()].map((line) => line.drained()));
     },
-    stop: () => stopping.abort(new Error(stopped)),
+    stop: () => stopping.abort(new ActionError("interrupted", "Hallux is stopping")),
   };
 }
 
-function createLine(
-  { notifier, settings }: ConfiguredNotifier,
-  { clients, timeoutMs, queueLimit, concurrency }: NotificationsOptions,
-  stopping: AbortSignal,
-): Line {
-  const waiting: { notification: Notification; ended: (delivery: Delivery) => void }[] = [];
+function createLine(configured: ConfiguredNotifier, options: NotificationsOptions, stopping: AbortSignal): Line {
+  const { queue, concurrency } = options;
+  const deliver = delivery(configured, options, stopping);
+  const noteDrop = createDropCount(configured.notifier.id, options);
+  const waiting: Waiting[] = [];
+  let waitingBytes = 0;
   let running = 0;
   let idle = Promise.withResolvers<void>();
   idle.resolve();
-
-  const deliver = (notification: Notification): Promise<Delivery> =>
-    withDeadline({ timeoutMs, signal: stopping }, (signal) =>
-      notifier.notify({ notification, settings, clients, signal }),
-    ).then(
-      () => ({ status: "success" }),
-      (error: unknown) => ({ status: "failure", error: error instanceof Error ? error : new Error(String(error)) }),
-    );
 
   const pump = () => {
     while (running < concurrency) {
@@ -86,10 +93,11 @@ function createLine(
       if (next === undefined) {
         break;
       }
+      waitingBytes -= next.bytes;
       running += 1;
-      void deliver(next.notification).then((delivery) => {
+      void deliver(next.notification).then((ended) => {
         running -= 1;
-        next.ended(delivery);
+        next.ended(ended);
         pump();
       });
     }
@@ -99,18 +107,59 @@ function createLine(
   };
 
   return {
-    send(notification, ended) {
-      const reason = stopping.aborted ? stopped : waiting.length >= queueLimit ? "its queue is full" : undefined;
-      if (reason !== undefined) {
-        ended({ status: "dropped", reason });
-        return;
+    async send(notification) {
+      if (stopping.aborted) {
+        return stopped;
+      }
+      if (waiting.length >= queue.notifications || waitingBytes >= queue.bytes) {
+        noteDrop();
+        return { status: "dropped", reason: "its queue is full" };
       }
       if (running === 0 && waiting.length === 0) {
         idle = Promise.withResolvers<void>();
       }
-      waiting.push({ notification, ended });
+      const { promise, resolve } = Promise.withResolvers<Delivery>();
+      const bytes = notification.event.text.length;
+      waitingBytes += bytes;
+      waiting.push({ notification, bytes, ended: resolve });
       pump();
+      return promise;
     },
     drained: () => idle.promise,
+  };
+}
+
+/** With its retries; never rejects. */
+function delivery(
+  { notifier, settings }: ConfiguredNotifier,
+  { clients, timeoutMs, patience }: NotificationsOptions,
+  stopping: AbortSignal,
+): (notification: Notification) => Promise<Delivery> {
+  return async (notification) => {
+    const attempt = () =>
+      withDeadline({ timeoutMs, signal: stopping }, (signal) =>
+        notifier.notify({ notification, settings, clients, signal }),
+      );
+    try {
+      await withRetries({ patience, signal: stopping, attempt });
+      return { status: "success" };
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      return stopping.aborted ? stopped : { status: "failure", error: failure };
+    }
+  };
+}
+
+/** One line of log for many. */
+function createDropCount(notifier: string, { dropped, droppedEveryMs }: NotificationsOptions): () => void {
+  let count = 0;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  return () => {
+    count += 1;
+    if (performance.now() - toldAt >= droppedEveryMs) {
+      dropped(notifier, count);
+      count = 0;
+      toldAt = performance.now();
+    }
   };
 }

@@ -12,6 +12,9 @@ import {
 import type { Rule } from "../rules/rule.ts";
 import { withDeadline } from "./deadline.ts";
 
+/** Clocks differ: an object counts as younger than the event only where it is so by more than this. */
+const clockSkewMs = 5_000;
+
 /** One rule applied to one event. */
 export interface Response {
   readonly id: string;
@@ -19,84 +22,83 @@ export interface Response {
   readonly rule: Rule;
   /** What the event is about. */
   readonly target: Target;
-  /** What the API server said of the targets of its destructive actions when the response was planned. */
+  readonly plannedAt: Date;
+  /** What the API server says of the targets of its destructive actions. */
   readonly sightings: Sightings;
 }
 
 /**
- * A destructive action needs the UID of its target from before it waited in a queue: by then another object may have taken
+ * A destructive action needs the UID of its target from the time of the event: while it waited another object may have taken
  * the name.
  */
 export type Sighting =
   | { readonly kind: "seen"; readonly object: Sighted }
   | { readonly kind: "gone"; readonly reason: string }
-  | { readonly kind: "failed"; readonly code: ErrorCode; readonly reason: string };
+  | { readonly kind: "failed"; readonly error: ActionError };
 
-/** By kind of target; only what a destructive action of the rule works on. */
-export type Sightings = Readonly<Partial<Record<TargetKind, Sighting>>>;
-
-/** What the event is about: its pod, else the object of its audit event, else nothing in the cluster. */
-export function subjectOf(event: FalcoEvent): Target {
-  const pod = targetOf("pod", event);
-  const resource = targetOf("resource", event);
-  if (pod.kind !== "missing") {
-    return pod;
-  }
-  return resource.kind === "missing" ? { kind: "none" } : resource;
+export interface Sightings {
+  /** Looks once, and again only where that failed. Undefined where no destructive action of the rule works on this kind. */
+  of(kind: TargetKind): Promise<Sighting | undefined>;
 }
 
-/** Responses with the same key run one after another. */
-export function queueKey(event: FalcoEvent, target: Target): string {
-  switch (target.kind) {
-    case "pod":
-      return `pod/${target.namespace}/${target.name}`;
-    case "resource":
-      return `${target.resource}/${target.namespace ?? ""}/${target.name}`;
-    case "none":
-      return `event/${event.id}`;
+/** Asks the API server for one object; the deadline and the limits are the caller's. */
+export type Look = (target: PodTarget | ResourceTarget) => Promise<Sighted>;
+
+/** Begins to look at once: what the rule's destructive actions work on is to be seen before they wait. */
+export function createSightings(rule: Rule, event: FalcoEvent, look: Look): Sightings {
+  const sightings = new Map<TargetKind, Promise<Sighting>>();
+  for (const { actionner } of rule.actions) {
+    const target = targetOf(actionner.target, event);
+    if (actionner.destructive && target.kind !== "missing" && target.kind !== "none") {
+      sightings.set(target.kind, sightingOf(target, event, look));
+    }
   }
+
+  return {
+    async of(kind) {
+      const sighting = await sightings.get(kind);
+      const target = targetOf(kind, event);
+      if (sighting?.kind !== "failed" || target.kind === "missing" || target.kind === "none") {
+        return sighting;
+      }
+      const again = sightingOf(target, event, look);
+      sightings.set(kind, again);
+      return again;
+    },
+  };
 }
 
-/** Looks at what the rule's destructive actions work on. Never rejects, nor takes longer than the deadline. */
-export async function sight(
-  rule: Rule,
-  event: FalcoEvent,
+/** With the deadline of an action. */
+export function lookAt(
+  target: PodTarget | ResourceTarget,
   { kubernetes }: { readonly kubernetes: Kubernetes },
   deadline: { readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<Sightings> {
-  const destructive = rule.actions.filter(({ actionner }) => actionner.destructive);
-  const kinds = new Set(destructive.map(({ actionner }) => actionner.target));
-  const targets = [...kinds].map((kind) => targetOf(kind, event));
-
-  const sightings = targets.map(async (target) => {
-    if (target.kind === "missing" || target.kind === "none") {
-      return [];
-    }
-    return [[target.kind, await look(target, kubernetes, deadline)] as const];
-  });
-  return Object.fromEntries((await Promise.all(sightings)).flat());
+): Promise<Sighted> {
+  return withDeadline<Sighted>(deadline, (signal) =>
+    target.kind === "pod" ? kubernetes.getPod(target, signal) : kubernetes.getResource(target, signal),
+  );
 }
 
-async function look(
-  target: PodTarget | ResourceTarget,
-  kubernetes: Kubernetes,
-  deadline: { readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<Sighting> {
+async function sightingOf(target: PodTarget | ResourceTarget, event: FalcoEvent, look: Look): Promise<Sighting> {
   try {
-    const object = await withDeadline<Sighted>(deadline, (signal) =>
-      target.kind === "pod" ? kubernetes.getPod(target, signal) : kubernetes.getResource(target, signal),
-    );
-    return { kind: "seen", object };
+    const object = await look(target);
+    return isYounger(object, event)
+      ? { kind: "gone", reason: `${describeTarget(target)} is gone: what has its name now is younger than the event` }
+      : { kind: "seen", object };
   } catch (error) {
-    return failedSighting(error, target);
+    return error instanceof TargetGone
+      ? { kind: "gone", reason: error.message }
+      : { kind: "failed", error: unseen(error, target) };
   }
 }
 
-function failedSighting(error: unknown, target: Target): Sighting {
-  if (error instanceof TargetGone) {
-    return { kind: "gone", reason: error.message };
-  }
-  const code = error instanceof ActionError ? error.code : "internal";
-  const cause = error instanceof Error ? error.message : String(error);
-  return { kind: "failed", code, reason: `${describeTarget(target)} could not be read: ${cause}` };
+function isYounger({ createdAt }: Sighted, { receivedAt }: FalcoEvent): boolean {
+  return createdAt !== undefined && createdAt.getTime() > Date.parse(receivedAt) + clockSkewMs;
+}
+
+function unseen(cause: unknown, target: Target): ActionError {
+  const code: ErrorCode = cause instanceof ActionError ? cause.code : "internal";
+  const words = cause instanceof Error ? cause.message : String(cause);
+  const retryAfterMs = cause instanceof ActionError ? cause.retryAfterMs : undefined;
+  return new ActionError(code, `${describeTarget(target)} could not be read: ${words}`, { cause, retryAfterMs });
 }

@@ -38,6 +38,7 @@ describe("decodeEvent", () => {
         time: sent.time,
         receivedAt: receipt.receivedAt,
         sent,
+        text: JSON.stringify(sent),
       },
     });
   });

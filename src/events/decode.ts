@@ -39,7 +39,7 @@ const noTags: readonly string[] = Object.freeze([]);
  */
 export function decodeEvent(text: string, receipt: Receipt): Decoding {
   try {
-    return eventIn(objectIn(text), receipt);
+    return eventIn(objectIn(text), text, receipt);
   } catch (error) {
     if (error instanceof Unreadable) {
       return { event: undefined, timeReplaced: undefined, fault: error.fault };
@@ -57,7 +57,7 @@ class Unreadable extends Error {
   }
 }
 
-function eventIn(sent: JsonObject, { id, receivedAt }: Receipt): Decoding {
+function eventIn(sent: JsonObject, text: string, { id, receivedAt }: Receipt): Decoding {
   const time = timeIn(sent);
   const event: FalcoEvent = Object.freeze({
     id,
@@ -72,6 +72,7 @@ function eventIn(sent: JsonObject, { id, receivedAt }: Receipt): Decoding {
     time: time ?? receivedAt,
     receivedAt,
     sent,
+    text,
   });
   return { event, timeReplaced: time === undefined, fault: undefined };
 }
@@ -230,13 +231,16 @@ function fieldsIn(sent: JsonObject): OutputFields {
 
 const rfc3339 = /^(\d{4}-\d{2}-\d{2})T(?:[01]\d|2[0-3]):\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/;
 
-/** The time as it was sent, where it is one: `2021-02-30` and month 13 are not. */
+/** Whether it is a time as RFC 3339 writes it: `2021-02-30` and month 13 are not. */
+export function isTime(text: string): boolean {
+  const [, date] = rfc3339.exec(text) ?? [];
+  return date !== undefined && !Number.isNaN(Date.parse(text)) && isOnCalendar(date);
+}
+
+/** The time as it was sent, where it is one. */
 function timeIn(sent: JsonObject): string | undefined {
   const value = entryOf(sent, "time");
-  const [time, date] = typeof value === "string" ? (rfc3339.exec(value) ?? []) : [];
-  return time !== undefined && date !== undefined && !Number.isNaN(Date.parse(time)) && isOnCalendar(date)
-    ? time
-    : undefined;
+  return typeof value === "string" && isTime(value) ? value : undefined;
 }
 
 /** JavaScript takes 30 February for 2 March. */

@@ -24,6 +24,8 @@ export interface FalcoEvent {
   readonly receivedAt: string;
   /** Every top-level key as it came, those unknown to us too. */
   readonly sent: JsonObject;
+  /** The JSON it was decoded from: with `id` and `receivedAt` it gives the same event again. */
+  readonly text: string;
 }
 
 /** The field's value, or undefined where Falco does not know it: absent, null, empty or `<NA>`. */

@@ -93,6 +93,16 @@ function podName(event: FalcoEvent): string | undefined {
   );
 }
 
+/** What the event is about: its pod, else the object of its audit event, else nothing in the cluster. */
+export function subjectOf(event: FalcoEvent): Target {
+  const pod = podOf(event);
+  if (pod.kind !== "missing") {
+    return pod;
+  }
+  const resource = resourceOf(event);
+  return resource.kind === "missing" ? { kind: "none" } : resource;
+}
+
 /** For logs and queues: `pod shop/cart-1`, `configmaps shop/settings`. */
 export function describeTarget(target: Target): string {
   switch (target.kind) {

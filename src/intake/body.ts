@@ -65,13 +65,17 @@ async function inflated(request: Readable, { limit, wireLimit }: BodyForm): Prom
 
 function collect(source: Readable, limit: number, resolve: (body: Buffer | Refusal) => void): void {
   const chunks: Buffer[] = [];
-  const keep = (chunk: Buffer) => void chunks.push(chunk);
-  onceBeyond(source, limit, () => {
-    source.off("data", keep);
-    resolve(tooLarge(limit));
+  let size = 0;
+  source.on("data", function keep(chunk: Buffer) {
+    size += chunk.length;
+    if (size > limit) {
+      source.off("data", keep);
+      resolve(tooLarge(limit));
+    } else {
+      chunks.push(chunk);
+    }
   });
-  source.on("data", keep);
-  source.once("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+  source.on("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
 }
 
 /** A stream closes after its end, too. */

@@ -11,7 +11,7 @@ import { createFaultHandler } from "./connection-faults.ts";
 import { createDrain } from "./drain.ts";
 import { type Auth, createGate } from "./gate.ts";
 import { createPages } from "./pages.ts";
-import { pagePaths, pathOf } from "./paths.ts";
+import { apiPrefix, pagePaths, pathOf } from "./paths.ts";
 import { createReceiver } from "./receive.ts";
 import { createRefusals, type Refusal, type Refusals } from "./refusal.ts";
 
@@ -44,6 +44,8 @@ export interface IntakePeers {
   readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
   /** Why events cannot be handled now; empty when they can. */
   readonly readiness: () => readonly string[];
+  /** Answers what is asked below `/api/`, and never throws; without it there is nothing. */
+  readonly api?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   readonly logger: Logger;
   readonly newId: () => string;
   readonly clock: () => Date;
@@ -107,12 +109,26 @@ function createHandler(
   // Express costs half of the throughput: events do not pass through it.
   return (request, response, expectsContinue) => {
     const path = pathOf(request);
-    if (sendsEvent(request, path)) {
-      void receive({ request, response, path, expectsContinue, remote: request.socket.remoteAddress });
+    if (path.startsWith(apiPrefix) && peers.api !== undefined) {
+      peers.api(request, response);
+    } else if (sendsEvent(request, path)) {
+      void receive({ request, response, path, expectsContinue, remote: senderOf(request) });
     } else {
       pages(request, response);
     }
   };
+}
+
+/**
+ * To ask for the address is a call of the kernel, so it is asked for only where there will be something to say of the sender: in a
+ * refusal, or where the event did not come at once and the connection may break.
+ */
+function senderOf(request: IncomingMessage): () => string | undefined {
+  let remote: string | undefined;
+  queueMicrotask(() => {
+    remote = request.complete ? undefined : request.socket.remoteAddress;
+  });
+  return () => remote ?? request.socket.remoteAddress;
 }
 
 function sendsEvent({ method }: IncomingMessage, path: string): boolean {

@@ -4,6 +4,9 @@ import type { Refusal } from "./refusal.ts";
 /** For people, probes and Prometheus; open to all of them. */
 export const pagePaths = ["/healthz", "/readyz", "/metrics"] as const;
 
+/** What is below it is the read API's. */
+export const apiPrefix = "/api/";
+
 /** Without the query. */
 export function pathOf({ url = "" }: IncomingMessage): string {
   const query = url.indexOf("?");

@@ -15,7 +15,7 @@ export interface Delivery {
   readonly path: string;
   /** The sender waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean;
-  readonly remote: string | undefined;
+  readonly remote: () => string | undefined;
 }
 
 export interface ReceiverPeers {
@@ -36,7 +36,7 @@ export function createReceiver(peers: ReceiverPeers): (delivery: Delivery) => Pr
     try {
       await receive(delivery, peers);
     } catch (error) {
-      peers.refusals.refuse(delivery.response, unavailable(error), { remote: delivery.remote, err: error });
+      peers.refusals.refuse(delivery.response, unavailable(error), { remote: delivery.remote(), err: error });
     }
   };
 }
@@ -47,7 +47,7 @@ async function receive(delivery: Delivery, peers: ReceiverPeers): Promise<void> 
   const form = peers.gate(request, path) ?? bodyForm(request.headers, peers.maxBodyBytes);
   if ("reason" in form) {
     // Node drops the body, or ends the connection where the sender still waits to send it.
-    return peers.refusals.refuse(response, form, { remote });
+    return peers.refusals.refuse(response, form, { remote: remote() });
   }
   if (expectsContinue) {
     response.writeContinue();
@@ -57,9 +57,9 @@ async function receive(delivery: Delivery, peers: ReceiverPeers): Promise<void> 
     return takeEvent(body.toString("utf8"), delivery, peers);
   }
   if (body.reason === "aborted") {
-    return peers.refusals.broken(request.socket, body, { remote });
+    return peers.refusals.broken(request.socket, body, { remote: remote() });
   }
-  peers.refusals.refuse(response, body, { remote });
+  peers.refusals.refuse(response, body, { remote: remote() });
 }
 
 async function takeEvent(text: string, { response, remote }: Delivery, peers: ReceiverPeers): Promise<void> {
@@ -67,7 +67,7 @@ async function takeEvent(text: string, { response, remote }: Delivery, peers: Re
 
   const { event, timeReplaced, fault } = decodeEvent(text, { id: newId(), receivedAt: clock().toISOString() });
   if (fault !== undefined) {
-    return refusals.refuse(response, badEvent(fault), { remote, event: excerptOf(text) });
+    return refusals.refuse(response, badEvent(fault), { remote: remote(), event: excerptOf(text) });
   }
   const acceptance = await ledger.accept(event);
   count(metrics, acceptance, timeReplaced);

@@ -102,6 +102,8 @@ function recordingMetrics(counted: string[]): Metrics {
     ruleMatched: count("ruleMatched"),
     eventUnmatched: count("eventUnmatched"),
     actionEnded: count("actionEnded"),
+    actionRetried: count("actionRetried"),
+    responseResumed: count("responseResumed"),
     notified: count("notified"),
   };
 }

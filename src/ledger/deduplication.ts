@@ -1,15 +1,28 @@
 import { hash } from "node:crypto";
 import type { FalcoEvent } from "../events/event.ts";
-import { describeTarget, targetOf } from "../events/target.ts";
+import { describeTarget, subjectOf } from "../events/target.ts";
 
 /** Enough for an hour of 25 events a second; beyond it the oldest are forgotten first. */
-const remembered = 100_000;
+export const rememberedKeys = 100_000;
 const maxKeyLength = 512;
+
+export interface Known {
+  /** What events that are the same have in common. */
+  readonly key: string;
+  /** Of the event that came first. */
+  readonly id: string;
+  /** When it came, in milliseconds. */
+  readonly at: number;
+}
 
 /** Knows which of the recent events a new one repeats. */
 export interface Deduplication {
   /** The id of the event that this one repeats, or undefined: then this one is remembered. */
-  repeats(event: FalcoEvent, now: number): string | undefined;
+  repeats(event: FalcoEvent, now: number, key?: string): string | undefined;
+  /** The event could not be kept: its sender may try again. */
+  forget(known: Omit<Known, "at">): void;
+  /** What an earlier process remembered, the oldest first. */
+  recall(known: Known): void;
 }
 
 /**
@@ -17,45 +30,45 @@ export interface Deduplication {
  * source, host and target are and both came within the window. A window of 0 seconds switches all of it off.
  */
 export function createDeduplication(windowSeconds: number): Deduplication {
-  const seen = new Map<string, { readonly id: string; readonly at: number }>();
+  const seen = new Map<string, Known>();
 
   return {
-    repeats(event, now) {
+    repeats(event, now, key = keyOf(event)) {
       if (windowSeconds === 0) {
         return undefined;
       }
-      const key = shortened(keyOf(event));
       const earlier = seen.get(key);
       if (earlier !== undefined && (event.uuid !== undefined || now - earlier.at < windowSeconds * 1000)) {
         return earlier.id;
       }
-      remember(seen, key, { id: event.id, at: now });
+      remember(seen, { key, id: event.id, at: now });
       return undefined;
+    },
+    forget({ key, id }) {
+      if (seen.get(key)?.id === id) {
+        seen.delete(key);
+      }
+    },
+    recall(known) {
+      remember(seen, known);
     },
   };
 }
 
-function remember<V>(seen: Map<string, V>, key: string, entry: V): void {
-  seen.delete(key);
-  seen.set(key, entry);
-  const [oldest] = seen.keys();
-  if (seen.size > remembered && oldest !== undefined) {
-    seen.delete(oldest);
-  }
-}
-
-function keyOf(event: FalcoEvent): string {
-  return event.uuid === undefined
-    ? JSON.stringify(["event", event.rule, event.source, event.hostname ?? "", subjectOf(event)])
-    : JSON.stringify(["uuid", event.uuid]);
-}
-
-/** Whatever a sender writes, what is remembered of it stays small. */
-function shortened(key: string): string {
+/** Whatever a sender writes, the key is small. */
+export function keyOf(event: FalcoEvent): string {
+  const key =
+    event.uuid === undefined
+      ? JSON.stringify(["event", event.rule, event.source, event.hostname ?? "", describeTarget(subjectOf(event))])
+      : `uuid ${event.uuid}`;
   return key.length > maxKeyLength ? hash("sha256", key) : key;
 }
 
-function subjectOf(event: FalcoEvent): string {
-  const [subject] = [targetOf("pod", event), targetOf("resource", event)].filter((found) => found.kind !== "missing");
-  return subject === undefined ? "" : describeTarget(subject);
+function remember(seen: Map<string, Known>, known: Known): void {
+  seen.delete(known.key);
+  seen.set(known.key, known);
+  if (seen.size > rememberedKeys) {
+    const [oldest = ""] = seen.keys();
+    seen.delete(oldest);
+  }
 }

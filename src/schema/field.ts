@@ -17,7 +17,7 @@ export interface FieldSchema {
   readonly uniqueItems?: boolean;
 }
 
-type Default = string | number | boolean | readonly string[] | Readonly<Record<string, string>>;
+type Default = string | number | boolean | readonly string[] | Readonly<Record<string, string | number>>;
 
 /**
  * One parameter or setting, declared once: its TypeScript type, check, default, documentation and listing all come
@@ -107,6 +107,15 @@ export function textMap<const O extends MapOptions>(
   );
 }
 
+export function integerMap<const O extends Options<Readonly<Record<string, number>>> & Pick<FieldSchema, "minimum">>(
+  summary: string,
+  options?: O,
+): Field<Present<Readonly<Record<string, number>>, O>> {
+  const { minimum } = options ?? {};
+  const schema = { type: "object", additionalProperties: { type: "integer", ...given({ minimum }) } } as const;
+  return field(summary, schema, options, toIntegerMap);
+}
+
 /** A text that never prints. In configuration, `<name>_file` gives the path of a file that holds it. */
 export function secret<const O extends { required?: boolean }>(
   summary: string,
@@ -160,6 +169,12 @@ function textToFlag(value: unknown): unknown {
 
 function toTextList(value: unknown): unknown {
   return Array.isArray(value) ? value.map(scalarToText) : value;
+}
+
+function toIntegerMap(value: unknown): unknown {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, textToInteger(entry)]))
+    : value;
 }
 
 /** An empty YAML value (`suspicious:`) is the empty text. */

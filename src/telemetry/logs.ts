@@ -72,6 +72,16 @@ function escapeControls(text: string): string {
   return text.replace(controls, codePoint);
 }
 
+/** JSON, or YAML whose unseen characters stand in double quotes: it means the same, and shows them. */
+export function withUnseenShown(document: string): string {
+  return document.replace(unseen, codePoint);
+}
+
+/** What came with an event, for a terminal: one line, in which nothing moves the cursor, clears the screen or reorders text. */
+export function printable(text: string): string {
+  return withUnseenShown(escapeControls(text));
+}
+
 function codePoint(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

@@ -22,6 +22,14 @@ export const refusalReasons = [
 
 export type RefusalReason = (typeof refusalReasons)[number];
 
+/** Events accepted and not yet finished, as the ledger tells. */
+export interface Backlog {
+  readonly events: number;
+  readonly bytes: number;
+  /** When the oldest of them was accepted, in milliseconds; undefined where there is none. */
+  readonly oldestAt: number | undefined;
+}
+
 /** What is counted, where it happens. Labels are bounded: names come from the rules and the catalogue, never from an event. */
 export interface Metrics {
   eventAccepted(): void;
@@ -41,5 +49,8 @@ export interface Metrics {
     },
     seconds: number,
   ): void;
+  actionRetried(labels: { readonly rule: string; readonly actionner: string; readonly code: ErrorCode }): void;
+  /** A response that an earlier process left unfinished goes on. */
+  responseResumed(): void;
   notified(notifier: string, result: "success" | "failure" | "dropped"): void;
 }

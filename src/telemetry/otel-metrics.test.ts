@@ -2,9 +2,11 @@ import { describe, expect, it } from "vitest";
 import { refusalReasons } from "./metrics.ts";
 import { createMetrics, metricDefinitions } from "./otel-metrics.ts";
 
+const empty = { events: 0, bytes: 0, oldestAt: undefined };
+
 describe("createMetrics", () => {
   it("answers in the Prometheus text format", async () => {
-    const metrics = createMetrics("1.2.3");
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
 
     const { contentType, body } = await metrics.render();
 
@@ -14,7 +16,7 @@ describe("createMetrics", () => {
   });
 
   it("shows what has not happened yet as 0, and the version", async () => {
-    const metrics = createMetrics("1.2.3");
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
 
     const { body } = await metrics.render();
 
@@ -26,7 +28,7 @@ describe("createMetrics", () => {
   });
 
   it("counts each thing under its own name", async () => {
-    const metrics = createMetrics("1.2.3");
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
 
     metrics.eventAccepted();
     metrics.eventAccepted();
@@ -48,7 +50,7 @@ describe("createMetrics", () => {
   });
 
   it("counts an action by outcome, with a code only where there is one, and its time by actionner", async () => {
-    const metrics = createMetrics("1.2.3");
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
     const labels = { rule: "shell", actionner: "kubernetes:label" };
 
     metrics.actionEnded({ ...labels, status: "success", code: undefined }, 0.02);
@@ -65,7 +67,7 @@ describe("createMetrics", () => {
   });
 
   it("escapes a rule's name", async () => {
-    const metrics = createMetrics("1.2.3");
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
 
     metrics.ruleMatched('a "shell"\nin C:\\');
     const { body } = await metrics.render();
@@ -75,7 +77,7 @@ describe("createMetrics", () => {
   });
 
   it("stops making series at its limit and counts on in one", async () => {
-    const metrics = createMetrics("1.2.3");
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
 
     for (let index = 0; index < 6000; index += 1) {
       metrics.ruleMatched(`rule ${index}`);
@@ -88,8 +90,8 @@ describe("createMetrics", () => {
   });
 
   it("shares nothing with another set of metrics", async () => {
-    const one = createMetrics("1.2.3");
-    const other = createMetrics("1.2.3");
+    const one = createMetrics({ version: "1.2.3", backlog: () => empty });
+    const other = createMetrics({ version: "1.2.3", backlog: () => empty });
 
     one.eventAccepted();
     const { body } = await other.render();
@@ -103,6 +105,30 @@ describe("createMetrics", () => {
     const misnamed = definitions.filter(({ name, type }) => name.endsWith("_total") !== (type === "counter"));
 
     expect(misnamed).toEqual([]);
+  });
+
+  it("shows how much waits, and how long already", async () => {
+    const metrics = createMetrics({
+      version: "1.2.3",
+      backlog: () => ({ events: 3, bytes: 900, oldestAt: Date.now() - 60_000 }),
+    });
+
+    const { body } = await metrics.render();
+
+    expect(body).toContain("hallux_ledger_backlog_events 3\n");
+    expect(body).toContain("hallux_ledger_backlog_bytes 900\n");
+    expect(body).toMatch(/hallux_ledger_backlog_oldest_seconds 6\d/);
+  });
+
+  it("counts what is tried again and what goes on after a restart", async () => {
+    const metrics = createMetrics({ version: "1.2.3", backlog: () => empty });
+
+    metrics.actionRetried({ rule: "R", actionner: "kubernetes:label", code: "unavailable" });
+    metrics.responseResumed();
+    const { body } = await metrics.render();
+
+    expect(body).toContain('hallux_action_retries_total{rule="R",actionner="kubernetes:label",code="unavailable"} 1\n');
+    expect(body).toContain("hallux_responses_resumed_total 1\n");
   });
 });
 

@@ -1,7 +1,7 @@
 import type { Attributes, Counter, Histogram } from "@opentelemetry/api";
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
-import { type Metrics, refusalReasons } from "./metrics.ts";
+import { type Backlog, type Metrics, refusalReasons } from "./metrics.ts";
 
 /** One metric as `/metrics` shows it and the reference page describes it. */
 export interface MetricDefinition {
@@ -34,7 +34,22 @@ export const metricDefinitions = {
     help: "Time an action took, with its retries",
     labels: ["actionner"],
   },
+  retries: counter(
+    "hallux_action_retries_total",
+    "Attempts that failed and were followed by another, by what went wrong",
+    ["rule", "actionner", "code"],
+  ),
+  responsesResumed: counter(
+    "hallux_responses_resumed_total",
+    "Responses that went on after a restart or on another replica",
+  ),
   notifications: counter("hallux_notifications_total", "Notifications by result", ["notifier", "result"]),
+  backlogEvents: gauge("hallux_ledger_backlog_events", "Events accepted and not yet finished"),
+  backlogBytes: gauge("hallux_ledger_backlog_bytes", "Size of the events accepted and not yet finished"),
+  backlogAge: gauge(
+    "hallux_ledger_backlog_oldest_seconds",
+    "Time since the oldest of them was accepted; 0 where there is none",
+  ),
   buildInfo: {
     name: "hallux_build_info",
     type: "gauge",
@@ -54,11 +69,19 @@ export interface MetricsPage {
   readonly body: string;
 }
 
+export interface MetricsOptions {
+  readonly version: string;
+  /** Asked at each scrape. */
+  readonly backlog: () => Backlog;
+}
+
 /** Counts in memory; `render` gives the page for a scrape. Series without a rule in them are there from the start, at 0. */
-export function createMetrics(version: string): Metrics & { render(): Promise<MetricsPage> } {
+export function createMetrics({ version, backlog }: MetricsOptions): Metrics & { render(): Promise<MetricsPage> } {
   const reader = new PageReader({ cardinalitySelector: () => cardinalityLimit });
-  const instruments = createInstruments(new MeterProvider({ readers: [reader] }));
+  const provider = new MeterProvider({ readers: [reader] });
+  const instruments = createInstruments(provider);
   startAtZero(instruments, version);
+  observeBacklog(provider, backlog);
 
   return {
     eventAccepted: () => instruments.eventsAccepted.add(1),
@@ -71,6 +94,8 @@ export function createMetrics(version: string): Metrics & { render(): Promise<Me
       instruments.actions.add(1, { rule, actionner, status, ...(code === undefined ? {} : { code }) });
       instruments.actionDuration.record(seconds, { actionner });
     },
+    actionRetried: (labels) => instruments.retries.add(1, { ...labels }),
+    responseResumed: () => instruments.responsesResumed.add(1),
     notified: (notifier, result) => instruments.notifications.add(1, { notifier, result }),
     render: () => reader.page(),
   };
@@ -97,6 +122,8 @@ function createInstruments(provider: MeterProvider) {
     eventsUnmatched: counterOf(metricDefinitions.eventsUnmatched),
     actions: counterOf(metricDefinitions.actions),
     actionDuration: durations,
+    retries: counterOf(metricDefinitions.retries),
+    responsesResumed: counterOf(metricDefinitions.responsesResumed),
     notifications: counterOf(metricDefinitions.notifications),
     buildInfo: meter.createGauge(buildInfo.name, { description: buildInfo.help }),
   };
@@ -109,9 +136,24 @@ function startAtZero(instruments: Instruments, version: string): void {
   instruments.eventsDuplicate.add(0);
   instruments.eventTimesReplaced.add(0);
   instruments.eventsUnmatched.add(0);
+  instruments.responsesResumed.add(0);
   for (const reason of refusalReasons) {
     instruments.eventsRefused.add(0, { reason });
   }
+}
+
+function observeBacklog(provider: MeterProvider, backlog: () => Backlog): void {
+  const observe = ({ name, help }: MetricDefinition, value: (found: Backlog) => number) =>
+    provider
+      .getMeter("hallux")
+      .createObservableGauge(name, { description: help })
+      .addCallback((result) => result.observe(value(backlog())));
+
+  observe(metricDefinitions.backlogEvents, ({ events }) => events);
+  observe(metricDefinitions.backlogBytes, ({ bytes }) => bytes);
+  observe(metricDefinitions.backlogAge, ({ oldestAt }) =>
+    oldestAt === undefined ? 0 : Math.max(0, Date.now() - oldestAt) / 1000,
+  );
 }
 
 class PageReader extends MetricReader {
@@ -135,4 +177,8 @@ class PageReader extends MetricReader {
 
 function counter<const L extends readonly string[] = readonly []>(name: string, help: string, labels?: L) {
   return { name, type: "counter", help, labels: labels ?? [] } as const;
+}
+
+function gauge(name: string, help: string) {
+  return { name, type: "gauge", help, labels: [] } as const;
 }

@@ -1,5 +1,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -17,6 +19,7 @@ export interface Exit {
 
 /** Hallux as its users run it, ended with the scope that holds it. */
 export interface HalluxProcess extends AsyncDisposable {
+  readonly pid: number | undefined;
   /** All that it wrote so far, to standard output and to standard error. */
   output(): string;
   /** Its log so far; only with `LOG_FORMAT=json`. */
@@ -38,13 +41,22 @@ const defaults = {
   SHUTDOWN_DELAY_SECONDS: "0",
 };
 
-/** `hallux <args>`. It sees no variable of this process but PATH, and listens on a free port unless `env` says otherwise. */
-export function runHallux(args: readonly string[], env: Readonly<Record<string, string>> = {}): HalluxProcess {
+/**
+ * `hallux <args>`. It sees no variable of this process but PATH, has a home of its own, and listens on a free port unless `env` says otherwise.
+ * `program` is what Node is given: its options, and Hallux as a file.
+ */
+export function runHallux(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  program: readonly string[] = [main],
+): HalluxProcess {
   const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH, HOME: tmpdir(), ...defaults, ...env },
+  const home = mkdtempSync(join(tmpdir(), "hallux-home-"));
+  const child = spawn(process.execPath, [...program, ...args], {
+    env: { PATH, HOME: home, ...defaults, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  child.once("close", () => rmSync(home, { recursive: true, force: true }));
   return attach(child);
 }
 
@@ -84,6 +96,7 @@ function attach(child: ChildProcessByStdio<null, Readable, Readable>): HalluxPro
     });
 
   return {
+    pid: child.pid,
     output: () => output,
     log: () => log,
     logged,

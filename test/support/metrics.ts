@@ -9,6 +9,8 @@ export const noMetrics: Metrics = {
   ruleMatched: () => undefined,
   eventUnmatched: () => undefined,
   actionEnded: () => undefined,
+  actionRetried: () => undefined,
+  responseResumed: () => undefined,
   notified: () => undefined,
 };
 
@@ -30,6 +32,8 @@ export function recordingMetrics(): Metrics & { readonly calls: readonly (readon
     ruleMatched: record("ruleMatched"),
     eventUnmatched: record("eventUnmatched"),
     actionEnded: record("actionEnded"),
+    actionRetried: record("actionRetried"),
+    responseResumed: record("responseResumed"),
     notified: record("notified"),
   };
 }

@@ -6,10 +6,11 @@ import { startEngine } from "../../src/engine/engine.ts";
 import { refuseMirrorPods } from "../../src/engine/guard.ts";
 import { createNotifications } from "../../src/engine/notifications.ts";
 import type { FalcoEvent } from "../../src/events/event.ts";
-import { createMemoryLedger } from "../../src/ledger/memory.ts";
 import type { Rule } from "../../src/rules/rule.ts";
 import { compileFields } from "../../src/schema/read.ts";
 import type { TestCluster } from "./cluster.ts";
+import { limits, noNotifiers } from "./engine.ts";
+import { idle, memoryLedger } from "./ledger.ts";
 import { noMetrics } from "./metrics.ts";
 
 interface Course {
@@ -23,7 +24,7 @@ interface Course {
 export async function respondWith(actionner: Actionner, { cluster, events, params = {} }: Course): Promise<Outcome[]> {
   const { values } = compileFields(actionner.params).read(params);
   const rules = [ruleOf(actionner, values ?? {})];
-  const ledger = createMemoryLedger({ windowSeconds: 0, backlogBytes: 1e6, historyBytes: 1e6, clock: Date.now });
+  const ledger = await memoryLedger();
   const clients = clientsOf(cluster);
   const engine = startEngine({
     ledger,
@@ -33,19 +34,20 @@ export async function respondWith(actionner: Actionner, { cluster, events, param
     outputSettings: new Map(),
     actionTimeoutMs: 20_000,
     clock: () => new Date(),
-    notifications: createNotifications({ notifiers: [], clients, timeoutMs: 50, queueLimit: 1, concurrency: 1 }),
+    notifications: createNotifications({ ...noNotifiers, clients }),
     defaultNotifiers: [],
     metrics: noMetrics,
     logger: pino({ level: "silent" }),
     newId: () => crypto.randomUUID(),
-    concurrency: 8,
+    ...limits,
     logEveryEvent: false,
   });
 
   await Promise.all(events.map((event) => ledger.accept(event)));
+  await idle(ledger);
   await engine.stop(25_000);
 
-  const records = await ledger.responses({ limit: events.length });
+  const { responses: records } = await ledger.responses({ limit: events.length });
   return records.flatMap(({ transitions }) =>
     transitions.flatMap((transition) => (transition.type === "ended" ? [transition.outcome] : [])),
   );

@@ -4,7 +4,7 @@ import { hang, httpPeer, type SeenRequest } from "../../../test/support/http-pee
 import { ActionError } from "../../catalogue/errors.ts";
 import { Secret } from "../../schema/secret.ts";
 import { createAws, dryRunAws } from "./adapter.ts";
-import type { LambdaInvocation } from "./port.ts";
+import type { Aws, LambdaInvocation } from "./port.ts";
 import type { AwsSettings } from "./settings.ts";
 
 const invocation: LambdaInvocation = {
@@ -158,6 +158,25 @@ describe("a role", () => {
     expect(lambda.requests).toHaveLength(0);
   });
 
+  it("whose service once did not answer is asked again by later calls", async () => {
+    let asked = 0;
+    await using sts = await httpPeer((_request, response) => {
+      asked += 1;
+      if (asked > 1) {
+        response.writeHead(200, { "content-type": "text/xml" }).end(stsAnswer);
+      }
+    });
+    await using lambda = await httpPeer(answering(200));
+    const role = { roleArn: "arn:aws:iam::1:role/x", credentialsTimeoutMs: 200 };
+    const aws = createAws(withKeys({ lambda: lambda.url, sts: sts.url }, role));
+
+    const error = await failureOf(aws.invokeLambda(invocation, never));
+    const answer = await aws.invokeLambda(invocation, never);
+
+    expect(error).toMatchObject({ code: "unavailable", notBegun: true });
+    expect(answer.statusCode).toBe(200);
+  });
+
   it("whose service hangs does not outlive the deadline", async () => {
     await using sts = await httpPeer(hang);
     const aws = createAws(withKeys({ sts: sts.url }, { roleArn: "arn:aws:iam::1:role/x" }));
@@ -225,6 +244,51 @@ describe("when AWS cannot be called", () => {
     expect(error.code).toBe("unavailable");
   });
 
+  it("it is certain that nothing was begun where nobody listens, AWS throttles or credentials are missing", async () => {
+    const gone = await httpPeer(hang);
+    await gone[Symbol.asyncDispose]();
+    await using throttling = await httpPeer(refusing(429, "TooManyRequestsException"));
+    const denial = "<ErrorResponse><Error><Code>InternalFailure</Code><Message>oops</Message></Error></ErrorResponse>";
+    await using sts = await httpPeer(answering(500, denial, { "content-type": "text/xml" }));
+    const clients = [
+      createAws(withKeys({ lambda: gone.url })),
+      createAws(withKeys({ lambda: throttling.url })),
+      createAws(withKeys({ lambda: throttling.url, sts: sts.url }, { roleArn: "arn:aws:iam::1:role/x" })),
+      createAws({ region: "eu-west-1", endpoints: { lambda: throttling.url } }),
+    ];
+
+    const errors = await Promise.all(clients.map((aws) => failureOf(aws.invokeLambda(invocation, never))));
+
+    expect(errors.map(({ notBegun }) => notBegun)).toEqual([true, true, true, true]);
+  });
+
+  it("it is certain that nothing was begun where TLS fails", async () => {
+    await using plain = await httpPeer(answering(200));
+    const aws = createAws(withKeys({ lambda: plain.url.replace("http:", "https:") }));
+
+    const error = await failureOf(aws.invokeLambda(invocation, never));
+
+    expect(error).toMatchObject({ code: "unavailable", notBegun: true });
+  });
+
+  it.each<[string, Parameters<typeof httpPeer>[0], () => AbortSignal]>([
+    [
+      "the connection is reset after the request",
+      (_request, response) => response.socket?.resetAndDestroy(),
+      () => never,
+    ],
+    ["there is no answer in time", hang, () => AbortSignal.timeout(300)],
+    ["Lambda fails", refusing(500, "ServiceException"), () => never],
+  ])("the function may have been called where %s", async (_what, answer, signal) => {
+    await using lambda = await httpPeer(answer);
+    const aws = createAws(withKeys({ lambda: lambda.url }));
+
+    const error = await failureOf(aws.invokeLambda(invocation, signal()));
+
+    expect(error.notBegun).toBe(false);
+    expect(lambda.requests).toHaveLength(1);
+  });
+
   it("missing credentials are told with what to configure", async () => {
     const aws = createAws({ region: "eu-west-1", endpoints: { lambda: "http://127.0.0.1:9" } });
 
@@ -276,5 +340,47 @@ describe("when AWS cannot be called", () => {
 
     expect(error.code).toBe("cancelled");
     expect(lambda.requests).toHaveLength(0);
+  });
+});
+
+describe("Lambda in a region that fails again and again", () => {
+  async function call(aws: Aws, times: number, traits: Partial<LambdaInvocation> = {}): Promise<ActionError[]> {
+    const errors: ActionError[] = [];
+    for (let made = 0; made < times; made++) {
+      errors.push(await failureOf(aws.invokeLambda({ ...invocation, ...traits }, AbortSignal.timeout(200))));
+    }
+    return errors;
+  }
+
+  it.each<[string, Parameters<typeof httpPeer>[0], Partial<LambdaInvocation>]>([
+    ["breaks connections", (_request, response) => response.socket?.resetAndDestroy(), {}],
+    ["answers 503", refusing(503, "ServiceUnavailableException"), {}],
+    ["takes no event in time", hang, { type: "Event" }],
+  ])("is not called for a while: it %s", async (_how, answer, traits) => {
+    await using lambda = await httpPeer(answer);
+    const aws = createAws(withKeys({ lambda: lambda.url }));
+
+    const errors = await call(aws, 6, traits);
+
+    expect(lambda.requests).toHaveLength(5);
+    expect(errors[4]).toMatchObject({ notBegun: false });
+    expect(errors[5]).toMatchObject({
+      code: "unavailable",
+      notBegun: true,
+      message: expect.stringMatching(/^AWS Lambda in eu-west-1 is not asked before/),
+    });
+  });
+
+  it.each<[string, Parameters<typeof httpPeer>[0]]>([
+    ["the function takes too long", hang],
+    ["the function's settings are wrong", refusing(502, "InvalidRuntimeException")],
+    ["there are no permissions", refusing(403, "AccessDeniedException")],
+  ])("is still called where %s", async (_what, answer) => {
+    await using lambda = await httpPeer(answer);
+    const aws = createAws(withKeys({ lambda: lambda.url }));
+
+    await call(aws, 6);
+
+    expect(lambda.requests).toHaveLength(6);
   });
 });

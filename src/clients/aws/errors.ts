@@ -1,5 +1,7 @@
 import { ActionError, type ErrorCode } from "../../catalogue/errors.ts";
-import { codeOfStatus, retryAfterMs } from "../../catalogue/http.ts";
+import { codeOfStatus, neverSent, refusedBefore, retryAfterMs } from "../../catalogue/http.ts";
+import type { Verdict } from "../breaker.ts";
+import type { LambdaInvocation } from "./port.ts";
 
 /** What the SDK throws, as far as it says. */
 interface SdkError extends Error {
@@ -15,6 +17,22 @@ const noCredentials =
 const denials = ["AccessDenied", "AccessDeniedException"];
 const throttles = ["Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"];
 
+/**
+ * What a failed call of a function tells of Lambda itself. A 502 is the function's own settings. Where Lambda answers only when the
+ * function has ended, a call that takes too long tells of the function: one that is slow must not keep the others from being called.
+ */
+export function verdictOn(error: unknown, { type }: LambdaInvocation): Verdict {
+  const { name, $metadata, code } = error as SdkError;
+  const status = $metadata?.httpStatusCode;
+  if (status !== undefined) {
+    return status === 500 || status === 503 || status === 504 ? "down" : "up";
+  }
+  if (error instanceof ActionError) {
+    return error.code === "timeout" && type !== "RequestResponse" ? "down" : "unknown";
+  }
+  return code !== undefined || name === "TimeoutError" ? "down" : "unknown";
+}
+
 export function lambdaError(error: unknown, functionName: string): ActionError {
   const resource = `function ${functionName}`;
   return actionError(error, resource, `missing permission lambda:InvokeFunction on ${resource}`);
@@ -22,12 +40,18 @@ export function lambdaError(error: unknown, functionName: string): ActionError {
 
 export function roleError(error: unknown, roleArn: string): ActionError {
   const resource = `role ${roleArn}`;
-  return actionError(error, resource, `missing permission sts:AssumeRole on ${resource}, or its external id differs`);
+  const denial = `missing permission sts:AssumeRole on ${resource}, or its external id differs`;
+  return beforeTheCall(actionError(error, resource, denial));
 }
 
 /** Of the SDK's own chain: environment, files, web identity, container, instance. */
 export function credentialsError(error: unknown): ActionError {
-  return actionError(error, "AWS credentials", "AWS gives Hallux no credentials");
+  return beforeTheCall(actionError(error, "AWS credentials", "AWS gives Hallux no credentials"));
+}
+
+/** Without credentials the call that needs them is not made. */
+function beforeTheCall({ code, message, cause, retryAfterMs }: ActionError): ActionError {
+  return new ActionError(code, message, { cause, retryAfterMs, notBegun: true });
 }
 
 function actionError(thrown: unknown, subject: string, denial: string): ActionError {
@@ -36,14 +60,17 @@ function actionError(thrown: unknown, subject: string, denial: string): ActionEr
   }
   const error = thrown as SdkError;
   if (error.name === "CredentialsProviderError") {
-    return new ActionError("forbidden", `${noCredentials}: ${error.message}`, { cause: error });
+    return new ActionError("forbidden", `${noCredentials}: ${error.message}`, { cause: error, notBegun: true });
   }
   if (denials.includes(error.name)) {
-    return new ActionError("forbidden", `${denial}: ${error.message}`, { cause: error });
+    return new ActionError("forbidden", `${denial}: ${error.message}`, { cause: error, notBegun: true });
   }
+  const { httpStatusCode = 0 } = error.$metadata ?? {};
+  const notBegun = throttles.includes(error.name) || refusedBefore(httpStatusCode) || neverSent(error);
   return new ActionError(codeOf(error), `${subject}: ${error.name}: ${error.message}`, {
     cause: error,
     retryAfterMs: retryAfterMs(error.$response?.headers?.["retry-after"]),
+    notBegun,
   });
 }
 

@@ -78,5 +78,7 @@ function elementOf({ status, body }: Answer, path: string): string | undefined {
   if (status === 200 || status === 404) {
     return status === 200 ? body : undefined;
   }
-  throw new ActionError("unavailable", `the instance metadata service answered ${status} for ${path}`);
+  throw new ActionError("unavailable", `the instance metadata service answered ${status} for ${path}`, {
+    notBegun: true,
+  });
 }

@@ -2,9 +2,14 @@
 import { InvokeCommand, LambdaClient, type LambdaClientConfig } from "@aws-sdk/client-lambda";
 import { fromNodeProviderChain, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import type { ActionError } from "../../catalogue/errors.ts";
+import { WatchingAgent } from "../connecting.ts";
 import { credentialsError, roleError } from "./errors.ts";
 import type { LambdaInvocation } from "./port.ts";
 import type { AwsSettings } from "./settings.ts";
+
+const defaultCredentialsTimeoutMs = 10_000;
+/** More would wait for one another, each within its own deadline. */
+const maxSockets = 64;
 
 type Credentials = NonNullable<LambdaClientConfig["credentials"]>;
 type Provider = ReturnType<typeof fromTemporaryCredentials>;
@@ -18,6 +23,8 @@ export interface LambdaOutput {
 export interface Lambda {
   /** As the SDK's own chain finds it; rejects where none is configured. */
   region(): Promise<string>;
+  /** Resolves when there are some; they are kept until shortly before they expire. */
+  credentials(): Promise<void>;
   invoke(invocation: LambdaInvocation, signal: AbortSignal): Promise<LambdaOutput>;
 }
 
@@ -26,11 +33,13 @@ export function createLambda(settings: AwsSettings, region: string | undefined):
   const client = new LambdaClient({
     maxAttempts: 1,
     credentials: credentialsOf(settings),
+    requestHandler: { httpsAgent: new WatchingAgent({ maxSockets }) },
     ...(region === undefined ? {} : { region }),
     ...(settings.endpoints?.lambda === undefined ? {} : { endpoint: settings.endpoints.lambda }),
   });
   return {
     region: () => client.config.region(),
+    credentials: async () => void (await client.config.credentials()),
     async invoke({ functionName, qualifier, type, payload }, signal) {
       const command = new InvokeCommand({
         FunctionName: functionName,
@@ -53,9 +62,9 @@ function credentialsOf(settings: AwsSettings): Credentials {
   return settings.roleArn === undefined ? own : assumedRole(settings, settings.roleArn, own);
 }
 
-function ownCredentials({ accessKey, secretKey }: AwsSettings): Credentials {
+function ownCredentials({ accessKey, secretKey, credentialsTimeoutMs }: AwsSettings): Credentials {
   return accessKey === undefined || secretKey === undefined
-    ? telling(fromNodeProviderChain(), credentialsError)
+    ? telling(fromNodeProviderChain({ clientConfig: patient(credentialsTimeoutMs) }), credentialsError)
     : { accessKeyId: accessKey, secretAccessKey: secretKey.reveal() };
 }
 
@@ -69,12 +78,17 @@ function assumedRole(settings: AwsSettings, roleArn: string, own: Credentials): 
       ...(externalId === undefined ? {} : { ExternalId: externalId }),
     },
     clientConfig: {
-      maxAttempts: 1,
+      ...patient(settings.credentialsTimeoutMs),
       ...(settings.region === undefined ? {} : { region: settings.region }),
       ...(settings.endpoints?.sts === undefined ? {} : { endpoint: settings.endpoints.sts }),
     },
   });
   return telling(assume, (error) => roleError(error, roleArn));
+}
+
+/** All calls wait for the same answer: one that never came would stop them for ever. */
+function patient(requestTimeout = defaultCredentialsTimeoutMs) {
+  return { maxAttempts: 1, requestHandler: { requestTimeout, throwOnRequestTimeout: true } };
 }
 
 /** Getting credentials fails inside the call that needs them: without this it would read as if that call had failed. */

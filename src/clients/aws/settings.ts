@@ -11,6 +11,8 @@ export interface AwsSettings {
   readonly externalId?: Secret | undefined;
   /** Nothing asks the instance metadata service (`AWS_EC2_METADATA_DISABLED`). */
   readonly metadataDisabled?: boolean | undefined;
+  /** For STS and the like to answer; 10 s unless given. */
+  readonly credentialsTimeoutMs?: number | undefined;
   /** Other addresses than AWS's own. */
   readonly endpoints?: {
     readonly lambda?: string | undefined;

@@ -15,7 +15,7 @@ import {
 } from "@kubernetes/client-node";
 import { request } from "undici";
 import { type Connection, userAgent } from "./connection.ts";
-import { type Asked, lostError, refusalError } from "./errors.ts";
+import { type Asked, lostError, refusalError, Unauthenticated } from "./errors.ts";
 import { permissionOf } from "./permission.ts";
 
 /** The API groups that Hallux uses, over one connection. */
@@ -28,6 +28,8 @@ export interface Api {
   readonly authorization: AuthorizationV1Api;
   readonly events: EventsV1Api;
   readonly connection: Connection;
+  /** The options of one call: the signal reaches the socket, and what is not 2xx is thrown as `ActionError`. */
+  via(signal: AbortSignal, purpose?: Purpose): ConfigurationOptions;
   /** For every call that changes something: "All" in a dry run. */
   readonly dryRun: "All" | undefined;
 }
@@ -42,6 +44,7 @@ export function createApi(connection: Connection, { dryRun }: { readonly dryRun:
     authorization: connection.makeApiClient(AuthorizationV1Api),
     events: connection.makeApiClient(EventsV1Api),
     connection,
+    via: (signal, purpose) => viaConnection(connection, signal, purpose),
     dryRun: dryRun ? "All" : undefined,
   };
 }
@@ -55,17 +58,28 @@ export interface Purpose {
 
 const patchTypes = { merge: PatchStrategy.MergePatch, json: PatchStrategy.JsonPatch } as const;
 
-/** The options of one call: the signal reaches the socket, and what is not 2xx is thrown as `ActionError`. */
-export function via(signal: AbortSignal, { aboutTarget = false, patch }: Purpose = {}): ConfigurationOptions {
+function viaConnection(
+  connection: Connection,
+  signal: AbortSignal,
+  { aboutTarget = false, patch }: Purpose = {},
+): ConfigurationOptions {
   return {
     httpApi: wrapHttpLibrary({
-      send(context) {
+      async send(context) {
         context.setHeaderParam("User-Agent", userAgent);
         if (patch !== undefined) {
           context.setHeaderParam("Content-Type", patchTypes[patch]);
         }
         const { pathname } = new URL(context.getUrl());
-        return send(context, { ...permissionOf(context.getHttpMethod(), pathname), aboutTarget }, signal);
+        const asked = { ...permissionOf(context.getHttpMethod(), pathname), aboutTarget };
+        try {
+          return await send(context, asked, signal);
+        } catch (error) {
+          if (error instanceof Unauthenticated && (await connection.renew(context))) {
+            return send(context, asked, signal);
+          }
+          throw error;
+        }
       },
     }),
   };

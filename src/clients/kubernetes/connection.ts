@@ -1,16 +1,25 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { RequestOptions } from "node:https";
-import { dirname, resolve } from "node:path";
+import { delimiter, dirname, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { KubeConfig, type RequestContext } from "@kubernetes/client-node";
-import { Agent } from "undici";
+import { KubeConfig, type RequestContext, type User } from "@kubernetes/client-node";
+import { Agent, buildConnector } from "undici";
 import type { ClientOptions } from "ws";
 import { parse } from "yaml";
 import { ActionError } from "../../catalogue/errors.ts";
+import { unsent } from "../../catalogue/http.ts";
+import { connectMs, endWatched } from "../connecting.ts";
+import { type CredentialSource, credentialPlugin, type Environment, type Plugin, tokenFile } from "./credentials.ts";
 
 /** Where the address of the API server and the credentials come from. */
 export type KubeconfigSource =
-  | { readonly from: "file"; readonly path: string }
+  | {
+      readonly from: "file";
+      /** Or several, as `KUBECONFIG` lists them: what an earlier one defines, later ones do not. */
+      readonly path: string;
+      /** Of this process, for credential plugins. */
+      readonly environment?: Environment;
+    }
   | { readonly from: "text"; readonly text: string }
   /** The service account that Kubernetes mounts into the pod. */
   | { readonly from: "cluster" };
@@ -21,6 +30,8 @@ export const userAgent = "hallux";
 const maxConnections = 64;
 /** Below the 60 s after which load balancers in front of API servers close idle connections. */
 const keepAliveMs = 30_000;
+/** Some ask an identity provider far away; none may hold up an action for ever. */
+const pluginMs = 20_000;
 
 interface Tls {
   readonly ca: ClientOptions["ca"];
@@ -44,6 +55,8 @@ interface Credentials {
  */
 export class Connection extends KubeConfig {
   #pool: { readonly tls: Tls; readonly agent: Agent } | undefined;
+  /** By user: those that others renew. */
+  readonly #sources = new Map<string, CredentialSource>();
 
   /** Throws `ActionError` where the source cannot be read or names no cluster. */
   static from(source: KubeconfigSource): Connection {
@@ -77,7 +90,27 @@ export class Connection extends KubeConfig {
   /** For connections of their own: WebSockets. */
   async webSocketOptions(): Promise<ClientOptions> {
     const { tls, headers, agent } = await this.#credentials();
-    return { ...tls, headers: { ...headers, "User-Agent": userAgent }, ...(this.#proxied ? { agent } : {}) };
+    const options = { ...tls, headers: { ...headers, "User-Agent": userAgent } };
+    return this.#proxied ? { ...options, agent } : { ...options, finishRequest: endWatched };
+  }
+
+  /**
+   * After a 401: whether there are now other credentials than those that were rejected. Then it is worth asking again at once.
+   * Who was not let in has begun nothing.
+   */
+  async renew(context: RequestContext): Promise<boolean> {
+    const dispatcher = context.getDispatcher();
+    const { Authorization } = context.getHeaders();
+    this.#forget(Authorization);
+    await this.applySecurityAuthentication(context);
+    return context.getDispatcher() !== dispatcher || context.getHeaders()["Authorization"] !== Authorization;
+  }
+
+  /** The same for a WebSocket; undefined where there are no others. */
+  async renewOptions(rejected: ClientOptions): Promise<ClientOptions | undefined> {
+    this.#forget(rejected.headers?.["Authorization"]);
+    const options = await this.webSocketOptions();
+    return isDeepStrictEqual(options, rejected) ? undefined : options;
   }
 
   /** Ends idle connections at once, and busy ones when their requests have ended. */
@@ -92,20 +125,45 @@ export class Connection extends KubeConfig {
   #load(source: KubeconfigSource): void {
     switch (source.from) {
       case "file":
-        this.loadFromFile(source.path);
-        this.#useTokenFiles(readFileSync(source.path, "utf8"), dirname(source.path));
+        this.#loadFiles(source.path.split(delimiter).filter(Boolean), source.environment ?? {});
         break;
       case "text":
         this.loadFromString(source.text);
-        this.#useTokenFiles(source.text, ".");
+        this.#readTokenFiles(source.text, ".");
+        this.#renewUsers(".", {});
         break;
       case "cluster":
         this.loadFromCluster();
+        this.#renewUsers(".", {});
         break;
     }
     this.#mendAddresses();
     if (!URL.canParse(this.server)) {
       throw new Error("its current context names no cluster with an address");
+    }
+    this.addAuthenticator({
+      isAuthProvider: ({ name }) => this.#sources.has(name),
+      applyAuthentication: async ({ name }, options) => {
+        const { token, cert, key } = (await this.#sources.get(name)?.current()) ?? {};
+        Object.assign(options, cert && { cert }, key && { key });
+        Object.assign(options.headers ?? {}, token && { Authorization: `Bearer ${token}` });
+      },
+    });
+  }
+
+  /** As kubectl merges them; of several, those that are missing are passed over. */
+  #loadFiles(paths: readonly string[], environment: Environment): void {
+    const found = paths.filter((path) => existsSync(path));
+    for (const path of found.length > 0 ? found : paths.slice(0, 1)) {
+      const { clusters, users, contexts, currentContext } = this;
+      this.loadFromFile(path);
+      this.users = withoutNamesakes(this.users, users);
+      this.#readTokenFiles(readFileSync(path, "utf8"), dirname(path));
+      this.#renewUsers(dirname(path), environment);
+      this.users = [...users, ...this.users];
+      this.clusters = [...clusters, ...withoutNamesakes(this.clusters, clusters)];
+      this.contexts = [...contexts, ...withoutNamesakes(this.contexts, contexts)];
+      this.currentContext = currentContext || this.currentContext;
     }
   }
 
@@ -121,8 +179,8 @@ export class Connection extends KubeConfig {
     }));
   }
 
-  /** `KubeConfig` overlooks a user's `tokenFile`. It is read again each minute, as in a pod. */
-  #useTokenFiles(kubeconfig: string, directory: string): void {
+  /** `KubeConfig` overlooks a user's `tokenFile`. */
+  #readTokenFiles(kubeconfig: string, directory: string): void {
     const { users }: { users?: { name: string; user?: { tokenFile?: string } }[] | null } = parse(kubeconfig);
     const files = new Map(users?.map(({ name, user }) => [name, user?.tokenFile]));
     this.users = this.users.map((user) => {
@@ -132,14 +190,42 @@ export class Connection extends KubeConfig {
     });
   }
 
+  /**
+   * `KubeConfig` waits for a credential plugin for ever and starts one for each call, and gives a token file's old content
+   * for a minute whatever the API server says to it.
+   */
+  #renewUsers(directory: string, environment: Environment): void {
+    this.users = this.users.map((user) => {
+      const source = this.#sourceOf(user, directory, environment);
+      if (source === undefined) {
+        return user;
+      }
+      this.#sources.set(user.name, source);
+      return { ...user, exec: undefined, authProvider: undefined };
+    });
+  }
+
+  #sourceOf({ exec, authProvider }: User, directory: string, environment: Environment): CredentialSource | undefined {
+    const path: string | undefined = authProvider?.config?.tokenFile;
+    if (path !== undefined) {
+      return tokenFile(path);
+    }
+    const plugin: Plugin | undefined = exec;
+    const cluster = () => this.getCurrentCluster();
+    return plugin && credentialPlugin(plugin, { directory, environment, cluster, timeoutMs: pluginMs });
+  }
+
+  #forget(authorization: unknown): void {
+    this.#sources.get(this.getCurrentUser()?.name ?? "")?.forget(String(authorization).replace(/^Bearer /, ""));
+  }
+
   async #credentials(): Promise<Credentials> {
     const options: RequestOptions = { headers: {} };
     await authenticated(() => this.applyToHTTPSOptions(options));
     const { ca, cert, key, servername, rejectUnauthorized, auth } = options;
     const agent = options.agent as ClientOptions["agent"];
-    // A token file may end in a newline, which no header may hold.
     const headers = Object.fromEntries(
-      Object.entries({ ...options.headers }).map(([name, value]) => [name, String(value).trim()]),
+      Object.entries({ ...options.headers }).map(([name, value]) => [name, String(value)]),
     );
     if (auth) {
       headers["Authorization"] = `Basic ${Buffer.from(auth).toString("base64")}`;
@@ -156,13 +242,33 @@ export class Connection extends KubeConfig {
   }
 }
 
+function withoutNamesakes<T extends { readonly name: string }>(entries: readonly T[], known: readonly T[]): T[] {
+  return entries.filter(({ name }) => !known.some((entry) => entry.name === name));
+}
+
 function newAgent(tls: Tls): Agent {
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
+  const connect = buildConnector({
+    ...given,
+    allowH2: false,
+    timeout: connectMs,
+    keepAlive: true,
+    keepAliveInitialDelay: keepAliveMs,
+  });
   return new Agent({
     connections: maxConnections,
     keepAliveTimeout: keepAliveMs,
     allowH2: false,
-    connect: { ...given, keepAlive: true, keepAliveInitialDelay: keepAliveMs },
+    connect(options, callback) {
+      try {
+        connect(options, (...[error, socket]) =>
+          error === null ? callback(null, socket) : callback(unsent(error), null),
+        );
+      } catch (error) {
+        // A key that is not its certificate's: one of the files has been renewed, the other not yet.
+        callback(unsent(error as Error), null);
+      }
+    },
   });
 }
 
@@ -176,10 +282,11 @@ async function authenticated(apply: () => Promise<void>): Promise<void> {
       throw new ActionError(
         "unavailable",
         "no credentials for the API server: the credential plugin's answer is not JSON",
+        { notBegun: true },
       );
     }
     const words = cause instanceof Error ? cause.message : String(cause);
-    throw new ActionError("unavailable", `no credentials for the API server: ${words}`, { cause });
+    throw new ActionError("unavailable", `no credentials for the API server: ${words}`, { cause, notBegun: true });
   }
 }
 

@@ -1,7 +1,7 @@
 import type { V1Status } from "@kubernetes/client-node";
 import { abortedError } from "../../catalogue/abort.ts";
 import { ActionError, TargetGone } from "../../catalogue/errors.ts";
-import { codeOfStatus, retryAfterMs } from "../../catalogue/http.ts";
+import { codeOfStatus, neverSent, refusedBefore, retryAfterMs } from "../../catalogue/http.ts";
 import { describePermission, type Permission } from "./permission.ts";
 
 /** What was asked of the API server. */
@@ -18,17 +18,37 @@ export interface Refusal {
 
 const maxMessageLength = 1024;
 
+/** A 401. Not `forbidden`: no permission is missing, and credentials are renewed while they are in use. */
+export class Unauthenticated extends ActionError {
+  constructor(words: string) {
+    super("unavailable", `the API server does not accept Hallux's credentials: ${words}`, { notBegun: true });
+  }
+}
+
 /** The one place where an answer that is not 2xx becomes an error. */
 export function refusalError(asked: Asked, { status, body, retryAfter }: Refusal): ActionError {
   const answer = statusIn(body);
   const words = (answer?.message ?? body.trim()).slice(0, maxMessageLength) || `HTTP status ${status}`;
 
+  if (status === 401) {
+    return new Unauthenticated(words);
+  }
   if (asked.aboutTarget && isGone(asked, status, answer)) {
     return new TargetGone(words);
   }
   const code = codeOfStatus(status);
   const message = code === "forbidden" ? `not permitted to ${describePermission(asked)}: ${words}` : words;
-  return new ActionError(code, message, { retryAfterMs: retryAfterMs(retryAfter) });
+  const notBegun = refusedBefore(status) || onlyReads(asked);
+  return new ActionError(code, message, { retryAfterMs: retryAfterMs(retryAfter), notBegun });
+}
+
+/** A WebSocket that was not opened: nothing runs before it is. Of a 5xx that is certain only in the API server's own words. */
+export function notOpenedError(asked: Asked, refusal: Refusal): ActionError {
+  const error = refusalError(asked, refusal);
+  const { code, message, retryAfterMs } = error;
+  return error instanceof TargetGone || error.notBegun || statusIn(refusal.body) === undefined
+    ? error
+    : new ActionError(code, message, { retryAfterMs, notBegun: true });
 }
 
 /** The request or its answer got lost: the signal fired, or the connection broke or never was. */
@@ -37,7 +57,15 @@ export function lostError(asked: Permission, cause: unknown, signal: AbortSignal
   if (signal.aborted) {
     return abortedError(signal, `the request to ${what}`);
   }
-  return new ActionError("unavailable", `no answer from the API server to ${what}: ${wordsOf(cause)}`, { cause });
+  const notBegun = neverSent(cause) || onlyReads(asked);
+  return new ActionError("unavailable", `no answer from the API server to ${what}: ${wordsOf(cause)}`, {
+    cause,
+    notBegun,
+  });
+}
+
+function onlyReads({ verb }: Permission): boolean {
+  return verb === "get" || verb === "list";
 }
 
 /**

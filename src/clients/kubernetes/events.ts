@@ -1,10 +1,10 @@
-import { type Api, via } from "./api.ts";
+import type { Api } from "./api.ts";
 import type { Kubernetes } from "./port.ts";
 
 const reporter = "hallux";
 
 /** Core events, which `kubectl describe` shows with their object. A dry run makes none. */
-export function eventCalls({ core, dryRun }: Api): Pick<Kubernetes, "createEvent"> {
+export function eventCalls({ core, dryRun, via }: Api): Pick<Kubernetes, "createEvent"> {
   return {
     async createEvent({ namespace, about, type, reason, message, action }, signal) {
       if (dryRun !== undefined) {

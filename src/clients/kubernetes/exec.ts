@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type { V1Status } from "@kubernetes/client-node";
-import WebSocket from "ws";
+import WebSocket, { type ClientOptions } from "ws";
 import { ActionError } from "../../catalogue/errors.ts";
-import { type Api, via } from "./api.ts";
-import { type Asked, lostError, refusalError } from "./errors.ts";
+import type { Api } from "./api.ts";
+import { type Asked, lostError, notOpenedError, refusalError, Unauthenticated } from "./errors.ts";
 import type { ExecOptions, ExecResult, Kubernetes, Pod } from "./port.ts";
 
 const protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
@@ -20,23 +20,39 @@ export function execCalls(api: Api): Pick<Kubernetes, "exec"> {
 function execIn({ connection }: Api): Kubernetes["exec"] {
   return async (pod, options, signal) => {
     const asked = askedOf(pod);
-    const socketOptions = await connection.webSocketOptions();
-    if (signal.aborted) {
-      throw lostError(asked, signal.reason, signal);
-    }
     const url = urlOf(connection.server, pod, options);
-    const socket = new WebSocket(url, protocols, { ...socketOptions, perMessageDeflate: false });
-    const abort = () => socket.terminate();
-    signal.addEventListener("abort", abort, { once: true });
+    const run = (socketOptions: ClientOptions) => {
+      if (signal.aborted) {
+        throw lostError(asked, signal.reason, signal);
+      }
+      const socket = new WebSocket(url, protocols, { ...socketOptions, perMessageDeflate: false });
+      return within(signal, socket, asked, conversation(socket, asked, options.maxOutputBytes));
+    };
+    const socketOptions = await connection.webSocketOptions();
     try {
-      return await conversation(socket, asked, options.maxOutputBytes);
+      return await run(socketOptions);
     } catch (error) {
-      throw error instanceof ActionError ? error : lostError(asked, error, signal);
-    } finally {
-      signal.removeEventListener("abort", abort);
-      socket.terminate();
+      const renewed = error instanceof Unauthenticated ? await connection.renewOptions(socketOptions) : undefined;
+      if (renewed === undefined) {
+        throw error;
+      }
+      return run(renewed);
     }
   };
+}
+
+/** The socket ends with the conversation, at the latest with the signal. */
+async function within<T>(signal: AbortSignal, socket: WebSocket, asked: Asked, conversation: Promise<T>): Promise<T> {
+  const abort = () => socket.terminate();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await conversation;
+  } catch (error) {
+    throw error instanceof ActionError ? error : lostError(asked, error, signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    socket.terminate();
+  }
 }
 
 /** Asks whether it would be permitted. */
@@ -49,7 +65,7 @@ function reviewExec(api: Api): Kubernetes["exec"] {
   };
 }
 
-async function review({ authorization }: Api, asked: Asked, signal: AbortSignal): Promise<void> {
+async function review({ authorization, via }: Api, asked: Asked, signal: AbortSignal): Promise<void> {
   const { verb, namespace, name } = asked;
   const resourceAttributes = { verb, namespace, name, resource: "pods", subresource: "exec" };
   const body = { spec: { resourceAttributes } };
@@ -111,7 +127,7 @@ function exitCodeIn(message: Buffer, asked: Asked): number {
 
 async function refusalIn(response: IncomingMessage, asked: Asked): Promise<ActionError> {
   const { statusCode: status = 500, headers } = response;
-  return refusalError(asked, { status, body: await text(response), retryAfter: headers["retry-after"] });
+  return notOpenedError(asked, { status, body: await text(response), retryAfter: headers["retry-after"] });
 }
 
 /** The API server checks `create` and, for a WebSocket, `get`; where `create` is missing it does not say so. */

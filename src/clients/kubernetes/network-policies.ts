@@ -1,10 +1,10 @@
 import { ActionError } from "../../catalogue/errors.ts";
-import { type Api, via } from "./api.ts";
+import type { Api } from "./api.ts";
 import type { Kubernetes } from "./port.ts";
 
 type PolicyCalls = Pick<Kubernetes, "getNetworkPolicy" | "createNetworkPolicy" | "replaceNetworkPolicySpec">;
 
-export function networkPolicyCalls({ networking, dryRun }: Api): PolicyCalls {
+export function networkPolicyCalls({ networking, dryRun, via }: Api): PolicyCalls {
   return {
     async getNetworkPolicy(namespace, name, signal) {
       try {

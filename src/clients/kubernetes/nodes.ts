@@ -1,9 +1,9 @@
 import type { V1Node } from "@kubernetes/client-node";
-import { type Api, via } from "./api.ts";
+import type { Api } from "./api.ts";
 import { metadataPatch } from "./pods.ts";
 import type { Kubernetes, Node } from "./port.ts";
 
-export function nodeCalls({ core, dryRun }: Api): Pick<Kubernetes, "getNode" | "patchNode"> {
+export function nodeCalls({ core, dryRun, via }: Api): Pick<Kubernetes, "getNode" | "patchNode"> {
   return {
     async getNode(name, signal) {
       return nodeFrom(await core.readNode({ name }, via(signal)));

@@ -7,13 +7,13 @@ import type {
 } from "@kubernetes/client-node";
 import { TargetGone } from "../../catalogue/errors.ts";
 import type { PodTarget } from "../../events/target.ts";
-import { type Api, via } from "./api.ts";
+import type { Api } from "./api.ts";
 import type { Container, Kubernetes, MetadataChange, Owner, Pod } from "./port.ts";
 
 type PodCalls = Pick<Kubernetes, "getPod" | "patchPod" | "deletePod" | "podLog">;
 
 export function podCalls(api: Api): PodCalls {
-  const { core, dryRun } = api;
+  const { core, dryRun, via } = api;
   const aboutTarget = true;
 
   return {
@@ -81,6 +81,7 @@ function podFrom({ metadata, spec, status }: V1Pod): Pod {
     uid: metadata?.uid ?? "",
     labels: metadata?.labels ?? {},
     annotations,
+    createdAt: metadata?.creationTimestamp,
     owner: controllerOf(metadata?.ownerReferences),
     nodeName: spec?.nodeName,
     hostNetwork: spec?.hostNetwork ?? false,

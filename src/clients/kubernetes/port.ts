@@ -4,7 +4,7 @@ import type { PodTarget, ResourceTarget } from "../../events/target.ts";
 /**
  * What Hallux asks of Kubernetes, and no more. Every call takes an AbortSignal that reaches the socket, and throws
  * `ActionError`: 403 `forbidden` with the permission that is missing, 404 `not_found`, 409 `conflict`, 400 and 422 `invalid`
- * with the server's words, 429 `throttled` with Retry-After, 5xx and broken connections `unavailable`. Calls on a pod throw
+ * with the server's words, 429 `throttled` with Retry-After, 401, 5xx and broken connections `unavailable`. Calls on a pod throw
  * `TargetGone` where the pod does not exist, or exists with another UID than the target's.
  */
 export interface Kubernetes {
@@ -51,6 +51,7 @@ export interface Kubernetes {
 /** What guards and preconditions need of any object. */
 export interface Sighted {
   readonly uid: string;
+  readonly createdAt: Date | undefined;
   /** A static pod's image in the API: the kubelet owns it, deleting it changes nothing. */
   readonly mirror: boolean;
   /** The owner reference with `controller: true`. */

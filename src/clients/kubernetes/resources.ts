@@ -1,7 +1,7 @@
 import type { ConfigurationOptions, V1DeleteOptions, V1ObjectMeta } from "@kubernetes/client-node";
 import { ActionError } from "../../catalogue/errors.ts";
 import type { ResourceTarget } from "../../events/target.ts";
-import { type Api, via } from "./api.ts";
+import type { Api } from "./api.ts";
 import { controllerOf, deleteOptions, isMirror } from "./pods.ts";
 import type { Kubernetes, Sighted } from "./port.ts";
 
@@ -31,8 +31,13 @@ export function resourceCalls(api: Api): Pick<Kubernetes, "getResource" | "delet
 
   async function getResource(target: ResourceTarget, signal: AbortSignal): Promise<Sighted> {
     const kind = kindOf(target);
-    const { metadata } = await kind.get(placeOf(target, kind), via(signal, { aboutTarget: true }));
-    return { uid: metadata?.uid ?? "", mirror: isMirror(metadata), owner: controllerOf(metadata?.ownerReferences) };
+    const { metadata } = await kind.get(placeOf(target, kind), api.via(signal, { aboutTarget: true }));
+    return {
+      uid: metadata?.uid ?? "",
+      createdAt: metadata?.creationTimestamp,
+      mirror: isMirror(metadata),
+      owner: controllerOf(metadata?.ownerReferences),
+    };
   }
 
   return {
@@ -41,7 +46,7 @@ export function resourceCalls(api: Api): Pick<Kubernetes, "getResource" | "delet
       const kind = kindOf(target);
       const uid = target.uid ?? (await getResource(target, signal)).uid;
       const body = { ...deleteOptions(api, uid), propagationPolicy: "Background" };
-      await kind.delete({ ...placeOf(target, kind), body }, via(signal, { aboutTarget: true }));
+      await kind.delete({ ...placeOf(target, kind), body }, api.via(signal, { aboutTarget: true }));
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { ConfigurationOptions, V1LabelSelector, V1ObjectMeta, V1Pod } from "@kubernetes/client-node";
 import { ActionError } from "../../catalogue/errors.ts";
-import { type Api, via } from "./api.ts";
+import type { Api } from "./api.ts";
 import { controllerOf } from "./pods.ts";
 import type { Kubernetes, Owner, Workload } from "./port.ts";
 
@@ -51,12 +51,12 @@ export function workloadCalls(api: Api): Pick<Kubernetes, "getWorkload" | "count
   return {
     async getWorkload(namespace, owner, signal) {
       const read = readers[`${groupOf(owner.apiVersion)}/${owner.kind}`];
-      return read && workloadFrom(namespace, owner, await read(api, { namespace, name: owner.name }, via(signal)));
+      return read && workloadFrom(namespace, owner, await read(api, { namespace, name: owner.name }, api.via(signal)));
     },
 
     async countReadyPods({ namespace, selector, uid }, signal) {
       const labelSelector = selectorText(selector);
-      const { items } = await api.core.listNamespacedPod({ namespace, labelSelector }, via(signal));
+      const { items } = await api.core.listNamespacedPod({ namespace, labelSelector }, api.via(signal));
       return items.filter((pod) => controllerOf(pod.metadata?.ownerReferences)?.uid === uid).filter(isReady).length;
     },
   };

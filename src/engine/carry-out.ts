@@ -1,0 +1,149 @@
+import { ActionError } from "../catalogue/errors.ts";
+import type { Outcome } from "../catalogue/outcome.ts";
+import type { FalcoEvent } from "../events/event.ts";
+import { subjectOf } from "../events/target.ts";
+import type { Action } from "../rules/rule.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { type Ends, type ExecuteOptions, execute, failureOf, isRepeatable, type Postponed } from "./execute.ts";
+import type { Journal } from "./journal.ts";
+import type { Notifications } from "./notifications.ts";
+import type { PastAction, PastResponse } from "./past.ts";
+import type { Response } from "./plan.ts";
+import { type EndedAction, report, tell } from "./report.ts";
+
+export interface CarryOutOptions extends ExecuteOptions {
+  readonly notifications: Notifications;
+  readonly defaultNotifiers: readonly string[];
+  readonly metrics: Metrics;
+}
+
+/** One response of an event, with what is on record of it; `past` is undefined for a new one. */
+export interface Course {
+  readonly response: Response;
+  readonly past: PastResponse | undefined;
+  readonly journal: Journal;
+  readonly ends: Ends;
+}
+
+export interface Carried {
+  /** Where it has to go on later. */
+  readonly postponed: Postponed | undefined;
+  /** Each resolves when whom it concerns was told; false where that could not be tried to its end. */
+  readonly told: readonly Promise<boolean>[];
+}
+
+/** The actions of one response, in order, each recorded and notified; those on record as ended are not run again. */
+export async function carryOut(course: Course, options: CarryOutOptions): Promise<Carried> {
+  const { response, past, journal } = course;
+  const told: Promise<boolean>[] = [];
+
+  for (const [position, action] of response.rule.actions.entries()) {
+    const before = past?.actions[position];
+    const outcome = before?.outcome ?? (await end(course, position, { action, before, options }));
+    if (outcome.status === "postponed") {
+      return { postponed: outcome, told };
+    }
+    told.push(
+      tell(endedAction(response, position, { action, outcome }), untold(response, before, options), {
+        ...options,
+        journal,
+      }),
+    );
+    if (endsResponse(action, outcome)) {
+      break;
+    }
+  }
+  if (!past?.closed) {
+    journal.write({ type: "closed", at: now(options), response: response.id });
+  }
+  return { postponed: undefined, told };
+}
+
+/** Runs the action and records its outcome. */
+async function end(
+  { response, journal, ends }: Course,
+  position: number,
+  {
+    action,
+    before,
+    options,
+  }: { readonly action: Action; readonly before: PastAction | undefined; readonly options: CarryOutOptions },
+): Promise<Outcome | Postponed> {
+  const attempts = before?.attempts ?? 0;
+  const outcome =
+    before?.inFlight && !isRepeatable(action, response.rule)
+      ? interrupted(response)
+      : await execute({ response, action, position, attempts, journal, ends }, options);
+  if (outcome.status !== "postponed") {
+    journal.write({ type: "ended", at: now(options), response: response.id, action: position, outcome });
+    report(endedAction(response, position, { action, outcome }), options);
+  }
+  return outcome;
+}
+
+function interrupted({ rule, target }: Response): Outcome {
+  const words = "it was under way when Hallux ended, so it may or may not be done; it is not run again";
+  return failureOf(new ActionError("interrupted", words), { target, durationMs: 0, dryRun: rule.dryRun });
+}
+
+/**
+ * A response whose rule is no longer there, or has other actions now: what has not ended ends as a failure. `known` is what is on
+ * record.
+ */
+export function closeUnknown(
+  known: PastResponse,
+  event: FalcoEvent,
+  { journal, options }: { readonly journal: Journal; readonly options: CarryOutOptions },
+): Carried {
+  const position = known.actions.findIndex(({ outcome }) => outcome === undefined);
+  const action = known.actions[position];
+  if (known.closed || action === undefined) {
+    return { postponed: undefined, told: [] };
+  }
+  const target = subjectOf(event);
+  const words = `rule "${known.rule}" is no longer loaded with these actions: what was left of the response is not done`;
+  const error = new ActionError(action.inFlight ? "interrupted" : "cancelled", words);
+  const outcome = failureOf(error, { target, durationMs: 0, dryRun: false });
+  const rule = { name: known.rule, description: undefined };
+  const ended: EndedAction = { response: known.id, event, target, rule, action, position, outcome };
+
+  journal.write(
+    { type: "ended", at: now(options), response: known.id, action: position, outcome },
+    { type: "closed", at: now(options), response: known.id },
+  );
+  report(ended, options);
+  return { postponed: undefined, told: [tell(ended, options.defaultNotifiers, { ...options, journal })] };
+}
+
+function endsResponse(action: Action, outcome: Outcome): boolean {
+  const failed = (outcome.would ?? outcome.status) === "failure";
+  return !action.continue || (failed && !action.ignoreErrors);
+}
+
+function endedAction(
+  { id, event, target, rule }: Response,
+  position: number,
+  { action, outcome }: { readonly action: Action; readonly outcome: Outcome },
+): EndedAction {
+  return {
+    response: id,
+    event,
+    target,
+    rule: { name: rule.name, description: rule.description },
+    action: { name: action.name, actionner: action.actionner.id },
+    position,
+    outcome,
+  };
+}
+
+function untold(
+  { rule }: Response,
+  before: PastAction | undefined,
+  { defaultNotifiers }: CarryOutOptions,
+): ReadonlySet<string> {
+  return new Set([...defaultNotifiers, ...rule.notifiers]).difference(before?.notified ?? new Set());
+}
+
+function now({ clock }: CarryOutOptions): string {
+  return clock().toISOString();
+}

@@ -1,0 +1,194 @@
+import { hash } from "node:crypto";
+import type { FalcoEvent } from "../events/event.ts";
+import { describeTarget, subjectOf } from "../events/target.ts";
+import type { Room } from "./ledger.ts";
+
+/** What waits for its turn. */
+export interface Waiting {
+  /** What must not be worked on by two at a time; undefined where nothing has to wait for it. */
+  readonly lane: string | undefined;
+  /** Who shares the room fairly with others. */
+  readonly group: string;
+  readonly bytes: number;
+}
+
+/**
+ * The order in which waiting work is given: of one lane one at a time and oldest first, lanes in turn, groups in turn. All of it
+ * in memory, so what waits should be small: a number that says where the rest is.
+ */
+export interface Lanes<T extends Waiting> {
+  add(item: T): void;
+  /** As `add`, but first in its lane: it was taken and released before. */
+  putFirst(item: T): void;
+  /** The next one; undefined where nothing waits, or nothing may be given now. */
+  take(room: Room): T | undefined;
+  /** Frees the room and the lane of what was taken. */
+  release(item: T): void;
+  readonly size: number;
+}
+
+interface Lane<T> {
+  /** One of its items is out. */
+  taken: boolean;
+  first: Entry<T> | undefined;
+  last: Entry<T> | undefined;
+}
+
+interface Entry<T> {
+  readonly item: T;
+  next: Entry<T> | undefined;
+}
+
+interface Share {
+  events: number;
+  bytes: number;
+}
+
+const maxNameLength = 256;
+
+/** An event waits in its target's lane, and shares the room as one of its Falco rule's. */
+export function waitingOf(event: FalcoEvent): Waiting {
+  const target = subjectOf(event);
+  const lane = target.kind === "none" ? undefined : describeTarget(target);
+  return { lane, group: shortened(event.rule), bytes: event.text.length };
+}
+
+export function createLanes<T extends Waiting>(): Lanes<T> {
+  return new LanesInTurn();
+}
+
+class LanesInTurn<T extends Waiting> implements Lanes<T> {
+  readonly #lanes = new Map<string, Lane<T>>();
+  /** Lanes whose first item may be given, by that item's group; groups and lanes in the order of their turns. */
+  readonly #ready = new Map<string, Set<Lane<T>>>();
+  readonly #shares = new Map<string, Share>();
+  readonly #given: Share = { events: 0, bytes: 0 };
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(item: T): void {
+    this.#size += 1;
+    const lane = this.#laneOf(item);
+    const entry = { item, next: undefined };
+    if (lane.last === undefined) {
+      lane.first = entry;
+      this.#makeReady(lane);
+    } else {
+      lane.last.next = entry;
+    }
+    lane.last = entry;
+  }
+
+  putFirst(item: T): void {
+    this.#size += 1;
+    const lane = this.#laneOf(item);
+    this.#makeUnready(lane);
+    lane.first = { item, next: lane.first };
+    lane.last ??= lane.first;
+    this.#makeReady(lane);
+  }
+
+  take(room: Room): T | undefined {
+    for (const [group, lanes] of this.#ready) {
+      if (fits(this.#given, this.#shares.get(group), room)) {
+        return this.#takeFrom(group, lanes);
+      }
+    }
+    return undefined;
+  }
+
+  release(item: T): void {
+    const share = this.#shares.get(item.group);
+    grow(this.#given, item, -1);
+    if (share !== undefined && grow(share, item, -1) === 0) {
+      this.#shares.delete(item.group);
+    }
+    const lane = item.lane === undefined ? undefined : this.#lanes.get(item.lane);
+    if (lane === undefined || item.lane === undefined) {
+      return;
+    }
+    lane.taken = false;
+    if (lane.first === undefined) {
+      this.#lanes.delete(item.lane);
+    } else {
+      this.#makeReady(lane);
+    }
+  }
+
+  /** What has no lane has one to itself. */
+  #laneOf({ lane: key }: T): Lane<T> {
+    const known = key === undefined ? undefined : this.#lanes.get(key);
+    const lane = known ?? { taken: false, first: undefined, last: undefined };
+    if (key !== undefined) {
+      this.#lanes.set(key, lane);
+    }
+    return lane;
+  }
+
+  #takeFrom(group: string, lanes: Set<Lane<T>>): T | undefined {
+    const [lane] = lanes;
+    const item = lane?.first?.item;
+    if (lane === undefined || item === undefined) {
+      return undefined;
+    }
+    lanes.delete(lane);
+    this.#ready.delete(group);
+    if (lanes.size > 0) {
+      this.#ready.set(group, lanes);
+    }
+    lane.taken = true;
+    lane.first = lane.first?.next;
+    lane.last = lane.first === undefined ? undefined : lane.last;
+    this.#size -= 1;
+    const share = this.#shares.get(group) ?? { events: 0, bytes: 0 };
+    this.#shares.set(group, share);
+    grow(share, item, 1);
+    grow(this.#given, item, 1);
+    return item;
+  }
+
+  #makeReady(lane: Lane<T>): void {
+    const group = lane.first?.item.group;
+    if (group === undefined || lane.taken) {
+      return;
+    }
+    const lanes = this.#ready.get(group);
+    if (lanes === undefined) {
+      this.#ready.set(group, new Set([lane]));
+    } else {
+      lanes.add(lane);
+    }
+  }
+
+  #makeUnready(lane: Lane<T>): void {
+    const group = lane.first?.item.group;
+    const lanes = group === undefined ? undefined : this.#ready.get(group);
+    if (group !== undefined && lanes?.delete(lane) && lanes.size === 0) {
+      this.#ready.delete(group);
+    }
+  }
+}
+
+/** The change in `events` that is left. */
+function grow(share: Share, { bytes }: Waiting, by: 1 | -1): number {
+  share.events += by;
+  share.bytes += by * bytes;
+  return share.events;
+}
+
+/** One is always given, however large. A group that has as much as is left waits for the others. */
+function fits(given: Share, share: Share | undefined, room: Room): boolean {
+  const left = { events: room.events - given.events, bytes: room.bytes - given.bytes };
+  const free = left.events > 0 && left.bytes > 0;
+  return (
+    given.events === 0 || (free && (share === undefined || (share.events < left.events && share.bytes < left.bytes)))
+  );
+}
+
+/** Whatever a sender writes, what is kept of it in memory stays small. */
+function shortened(name: string): string {
+  return name.length > maxNameLength ? hash("sha256", name) : name;
+}

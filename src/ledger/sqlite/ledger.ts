@@ -1,0 +1,276 @@
+import { decodeEvent } from "../../events/decode.ts";
+import type { FalcoEvent } from "../../events/event.ts";
+import { createDeduplication, type Deduplication, keyOf } from "../deduplication.ts";
+import { waitingOf } from "../lanes.ts";
+import { type Acceptance, type Ledger, LedgerUnavailable, type Room, type Work } from "../ledger.ts";
+import { type Backlog, createBacklog, type Entry, type Taken } from "./backlog.ts";
+import { createHolds } from "./holds.ts";
+import { createJournal, type Journal } from "./journal.ts";
+import type { StoredEvent } from "./queries.ts";
+import type { Recovery } from "./store.ts";
+import { inlineDesk, type Transport, threadDesk } from "./transport.ts";
+import { createUpkeep, type Pace, type UpkeepOptions } from "./upkeep.ts";
+import { type WorkPeers, workOn } from "./work.ts";
+
+export interface SqliteLedgerOptions extends Omit<UpkeepOptions, "pace"> {
+  /** Made where it is absent; `:memory:` keeps everything in this process. */
+  readonly directory: string;
+  /** Of this process, told to others who want the directory. */
+  readonly pid: number;
+  /** Of the de-duplication; 0 switches it off. */
+  readonly windowSeconds: number;
+  /** Of the texts of events accepted and not finished: beyond it, `accept` rejects. */
+  readonly backlogBytes: number;
+  /** False: this thread waits for the disk itself. For tests. */
+  readonly thread?: boolean;
+  /** Node's, for the threads. */
+  readonly execArgv?: readonly string[];
+  readonly pace?: Pace;
+}
+
+/** What the parts of the ledger have in common. */
+interface Parts {
+  readonly options: SqliteLedgerOptions;
+  readonly deduplication: Deduplication;
+  readonly backlog: Backlog;
+  readonly journal: Journal;
+  readonly reader: Transport;
+  readonly bell: Bell;
+  readonly seqs: { next: number };
+  readonly work: WorkPeers;
+  readonly tell: (message: string) => void;
+}
+
+/** Wakes those who wait for work. */
+interface Bell {
+  ring(): void;
+  readonly rung: Promise<undefined>;
+}
+
+const usualPace: Pace = { retryMs: 3000, tendMs: 1000 };
+const readAgainMs = 1000;
+const closedReason = "the ledger is closed: Hallux is stopping";
+
+/**
+ * The embedded ledger: SQLite in a thread of its own, order and de-duplication in memory here. Rejects with StoreFault where another
+ * process has the directory; after any other fault it accepts nothing, says why, and goes on as soon as it can.
+ */
+export async function createSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
+  const { writer, reader } = desksFor(options);
+  const backlog = createBacklog();
+  const bell = createBell();
+  const seqs = { next: 1 };
+  const deduplication = createDeduplication(options.windowSeconds);
+  const journal = createJournal({
+    commit: (batch) => writer.call("commit", batch),
+    onFault: (reason) => upkeep.failed(reason),
+    clock: options.clock,
+  });
+  const later = (entry: Entry, afterMs: number) => {
+    const again = () => {
+      backlog.again(entry);
+      bell.ring();
+    };
+    if (afterMs === 0) {
+      again();
+    } else {
+      setTimeout(again, afterMs).unref();
+    }
+  };
+  const work = { backlog, journal, later, rouse: bell.ring, clock: options.clock };
+  const tell = (message: string) => upkeep.tell(message);
+  const parts: Parts = { options, deduplication, backlog, journal, reader, bell, seqs, work, tell };
+  const restore = (recovery: Recovery) => restoreInto(parts, recovery);
+  const upkeep = createUpkeep(
+    { ...options, pace: options.pace ?? usualPace },
+    { writer, reader, journal, backlog, restore },
+  );
+  const close = async () => {
+    upkeep.stop();
+    await journal.close(closedReason);
+    bell.ring();
+    await reader.close();
+    await writer.close();
+  };
+
+  try {
+    await upkeep.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return ledgerOf(parts, close);
+}
+
+function ledgerOf(parts: Parts, close: () => Promise<void>): Ledger {
+  const { options, backlog, journal, reader } = parts;
+  const holds = createHolds();
+  let closing: Promise<void> | undefined;
+
+  return {
+    accept: (event) => accept(parts, event),
+    work: (room, signal) => workFrom(parts, room, signal),
+    hold: holds.take,
+    responses: (query) => readable(parts, () => reader.call("responses", query)),
+    async response(id) {
+      const found = await readable(parts, () => reader.call("response", id));
+      const event = found && eventOf(found.event);
+      return found && event && { ...found, event };
+    },
+    faults() {
+      const fault = journal.fault ?? fullness(backlog, options);
+      return fault === undefined ? [] : [fault];
+    },
+    backlog: () => backlog.figures(),
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+async function accept(parts: Parts, event: FalcoEvent): Promise<Acceptance> {
+  const { options, deduplication, backlog, journal, bell, seqs } = parts;
+  const fault = journal.fault ?? fullness(backlog, options);
+  if (fault !== undefined) {
+    throw new LedgerUnavailable(fault);
+  }
+  const at = options.clock();
+  const key = options.windowSeconds === 0 ? undefined : keyOf(event);
+  const of = deduplication.repeats(event, at, key);
+  if (of !== undefined) {
+    // When this is written, so is the first one: a batch that fails takes with it what was added after it.
+    await journal.addRepeat({ of, id: event.id, at });
+    return { status: "duplicate", of };
+  }
+
+  const { id, receivedAt, text } = event;
+  const seq = seqs.next++;
+  const written = journal.addEvent({ seq, id, receivedAt, at, key: key ?? null, text });
+  const entry: Entry = { ...waitingOf(event), seq, id, at, event, written, recorded: false, lost: false };
+  backlog.add(entry);
+  bell.ring();
+  try {
+    await written;
+  } catch (error) {
+    entry.lost = true;
+    backlog.remove(entry);
+    deduplication.forget({ key: key ?? "", id });
+    throw error;
+  }
+  backlog.durable(entry);
+  return { status: "accepted" };
+}
+
+function fullness(backlog: Backlog, { backlogBytes }: SqliteLedgerOptions): string | undefined {
+  const { events, bytes } = backlog.figures();
+  return bytes < backlogBytes
+    ? undefined
+    : `the backlog is full: ${events} events wait, with ${bytes} bytes (ledger.backlog_bytes is ${backlogBytes})`;
+}
+
+async function* workFrom(parts: Parts, room: Room, signal: AbortSignal): AsyncGenerator<Work, undefined> {
+  const { backlog, bell, journal } = parts;
+  const hasEnded = () => signal.aborted || journal.closed;
+  signal.addEventListener("abort", bell.ring);
+  try {
+    while (!hasEnded()) {
+      const taken = backlog.take(room);
+      const work =
+        taken === undefined ? await bell.rung : (giveAtHand(parts, taken) ?? (await giveStored(parts, taken.entry)));
+      if (work !== undefined && hasEnded()) {
+        work.giveBack(0);
+      } else if (work !== undefined) {
+        yield work;
+      }
+    }
+  } finally {
+    signal.removeEventListener("abort", bell.ring);
+  }
+}
+
+/** Undefined where the event is not in memory. */
+function giveAtHand({ work }: Parts, { entry, event }: Taken): Work | undefined {
+  return event === undefined || entry.lost ? undefined : workOn(entry, { event, history: [] }, work);
+}
+
+/** Undefined where the event cannot be given, or not now. */
+async function giveStored({ reader, tell, work }: Parts, entry: Entry): Promise<Work | undefined> {
+  await entry.written.catch(() => undefined);
+  if (entry.lost) {
+    work.backlog.release(entry);
+    return undefined;
+  }
+  let stored: StoredEvent | undefined;
+  try {
+    stored = await reader.call("unfinished", entry.seq);
+  } catch (error) {
+    tell(`an event that waits cannot be read, it is tried again: ${messageOf(error)}`);
+    work.backlog.release(entry);
+    work.later(entry, readAgainMs);
+    return undefined;
+  }
+  const event = stored && eventOf(stored);
+  if (stored === undefined || event === undefined) {
+    tell(
+      `event ${entry.id} cannot be acted on: ${stored === undefined ? "it is no longer in the ledger" : "its text on record is no event"}`,
+    );
+    work.backlog.release(entry);
+    return undefined;
+  }
+  entry.written = Promise.resolve();
+  return workOn(entry, { event, history: stored.history }, work);
+}
+
+function restoreInto({ backlog, bell, deduplication, seqs }: Parts, { next, known, unfinished }: Recovery): void {
+  seqs.next = Math.max(seqs.next, next);
+  for (const one of known) {
+    deduplication.recall(one);
+  }
+  for (const { key, receivedAt, ...row } of unfinished) {
+    if (key !== null) {
+      deduplication.recall({ key, id: row.id, at: row.at });
+    }
+    backlog.add({ ...row, event: undefined, written: Promise.resolve(), lost: false });
+  }
+  bell.ring();
+}
+
+async function readable<T>({ journal }: Parts, read: () => Promise<T>): Promise<T> {
+  if (journal.closed) {
+    throw new LedgerUnavailable(closedReason);
+  }
+  return read().catch((error: unknown) => {
+    throw new LedgerUnavailable(messageOf(error));
+  });
+}
+
+function eventOf({ id, receivedAt, text }: StoredEvent): FalcoEvent | undefined {
+  return decodeEvent(text, { id, receivedAt }).event;
+}
+
+function desksFor({ directory, pid, thread = true, execArgv }: SqliteLedgerOptions) {
+  const place = { directory, pid };
+  if (thread) {
+    return { writer: threadDesk(place, execArgv), reader: threadDesk(place, execArgv) };
+  }
+  const desk = inlineDesk(place);
+  return { writer: desk, reader: { ...desk, close: async () => undefined } };
+}
+
+function createBell(): Bell {
+  let rung = Promise.withResolvers<undefined>();
+  return {
+    ring() {
+      rung.resolve(undefined);
+      rung = Promise.withResolvers();
+    },
+    get rung() {
+      return rung.promise;
+    },
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
