@@ -124,7 +124,7 @@ export const sections = {
     ),
     path: text(
       "Directory of the files; by default STATE_DIRECTORY, as systemd gives it, else hallux in XDG_STATE_HOME or ~/.local/state",
-      { minLength: 1 },
+      { minLength: 1, pattern: "^(?!:memory:$)" },
     ),
     backlog_bytes: integer("Accepted events that wait, at most; beyond it senders are answered 503", {
       default: 134_217_728,

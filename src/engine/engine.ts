@@ -55,6 +55,7 @@ export function startEngine(options: EngineOptions): Engine {
     async stop(graceMs) {
       const interrupted = new ActionError("interrupted", "Hallux stopped before it ended");
       stopping.abort(interrupted);
+      options.notifications.end();
       const interrupt = setTimeout(() => interruption.abort(interrupted), graceMs * (1 - shareOfLastWords));
       const silence = setTimeout(() => options.notifications.stop(), graceMs);
       await takingWork;

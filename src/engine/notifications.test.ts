@@ -92,4 +92,23 @@ describe("notifications", () => {
 
     expect([await under, await after]).toEqual([{ status: "stopped" }, { status: "stopped" }]);
   });
+
+  it("that would be tried again when the end comes are left to the next start; those waiting get one attempt", async () => {
+    let attempts = 0;
+    const line = notifications(
+      async () => {
+        attempts += 1;
+        if (attempts < 3) {
+          throw new ActionError("unavailable", "down");
+        }
+      },
+      { patience: { firstMs: 3_600_000, longestMs: 3_600_000, totalMs: 7_200_000 } },
+    );
+
+    const sent = sendAll(line, 3);
+    await Promise.resolve();
+    line.end();
+
+    expect(await sent).toEqual([{ status: "stopped" }, { status: "stopped" }, { status: "success" }]);
+  });
 });

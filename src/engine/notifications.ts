@@ -2,7 +2,7 @@ import type { Notification, Notifier } from "../catalogue/catalogue.ts";
 import { ActionError } from "../catalogue/errors.ts";
 import type { Clients } from "../clients/clients.ts";
 import { withDeadline } from "./deadline.ts";
-import { type Patience, withRetries } from "./retry.ts";
+import { isPassing, type Patience, withRetries } from "./retry.ts";
 
 /** A notifier with its settings from the configuration. */
 export interface ConfiguredNotifier {
@@ -38,6 +38,8 @@ export interface Notifications {
   send(notifier: string, notification: Notification): Promise<Delivery>;
   /** Resolves when every queue is empty. */
   drained(): Promise<void>;
+  /** Nothing is tried again: what has failed for now is told after the next start. */
+  end(): void;
   /** Ends the deliveries under way and those waiting. */
   stop(): void;
 }
@@ -57,9 +59,11 @@ const stopped: Delivery = { status: "stopped" };
 
 /** One queue per notifier: one that hangs or fails changes nothing for the others. */
 export function createNotifications(options: NotificationsOptions): Notifications {
+  const ending = new AbortController();
   const stopping = new AbortController();
+  const ends = { ending: ending.signal, stopping: stopping.signal };
   const lines = new Map(
-    options.notifiers.map((configured) => [configured.notifier.id, createLine(configured, options, stopping.signal)]),
+    options.notifiers.map((configured) => [configured.notifier.id, createLine(configured, options, ends)]),
   );
 
   return {
@@ -73,13 +77,21 @@ export function createNotifications(options: NotificationsOptions): Notification
     async drained() {
       await Promise.all([...lines.values()].map((line) => line.drained()));
     },
-    stop: () => stopping.abort(new ActionError("interrupted", "Hallux is stopping")),
+    end: () => ending.abort(interrupted),
+    stop: () => stopping.abort(interrupted),
   };
 }
 
-function createLine(configured: ConfiguredNotifier, options: NotificationsOptions, stopping: AbortSignal): Line {
+const interrupted = new ActionError("interrupted", "Hallux is stopping");
+
+interface Ends {
+  readonly ending: AbortSignal;
+  readonly stopping: AbortSignal;
+}
+
+function createLine(configured: ConfiguredNotifier, options: NotificationsOptions, ends: Ends): Line {
   const { queue, concurrency } = options;
-  const deliver = delivery(configured, options, stopping);
+  const deliver = delivery(configured, options, ends);
   const noteDrop = createDropCount(configured.notifier.id, options);
   const waiting: Waiting[] = [];
   let waitingBytes = 0;
@@ -108,7 +120,7 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
 
   return {
     async send(notification) {
-      if (stopping.aborted) {
+      if (ends.stopping.aborted) {
         return stopped;
       }
       if (waiting.length >= queue.notifications || waitingBytes >= queue.bytes) {
@@ -133,7 +145,7 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
 function delivery(
   { notifier, settings }: ConfiguredNotifier,
   { clients, timeoutMs, patience }: NotificationsOptions,
-  stopping: AbortSignal,
+  { ending, stopping }: Ends,
 ): (notification: Notification) => Promise<Delivery> {
   return async (notification) => {
     const attempt = () =>
@@ -141,11 +153,13 @@ function delivery(
         notifier.notify({ notification, settings, clients, signal }),
       );
     try {
-      await withRetries({ patience, signal: stopping, attempt });
+      await (ending.aborted ? attempt() : withRetries({ patience, signal: ending, attempt }));
       return { status: "success" };
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
-      return stopping.aborted ? stopped : { status: "failure", error: failure };
+      return stopping.aborted || (ending.aborted && (isPassing(error) || error === interrupted))
+        ? stopped
+        : { status: "failure", error: failure };
     }
   };
 }
