@@ -145,8 +145,9 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
 function delivery(
   { notifier, settings }: ConfiguredNotifier,
   { clients, timeoutMs, patience }: NotificationsOptions,
-  { ending, stopping }: Ends,
+  ends: Ends,
 ): (notification: Notification) => Promise<Delivery> {
+  const { ending, stopping } = ends;
   return async (notification) => {
     const attempt = () =>
       withDeadline({ timeoutMs, signal: stopping }, (signal) =>
@@ -156,12 +157,18 @@ function delivery(
       await (ending.aborted ? attempt() : withRetries({ patience, signal: ending, attempt }));
       return { status: "success" };
     } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error));
-      return stopping.aborted || (ending.aborted && (isPassing(error) || error === interrupted))
-        ? stopped
-        : { status: "failure", error: failure };
+      return isLeft(error, ends) ? stopped : { status: "failure", error: asError(error) };
     }
   };
+}
+
+/** To the next start. */
+function isLeft(error: unknown, { ending, stopping }: Ends): boolean {
+  return stopping.aborted || (ending.aborted && (error === interrupted || isPassing(error)));
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** One line of log for many. */
