@@ -6,10 +6,12 @@ import { decodeEvent } from "../src/events/decode.ts";
 import type { FalcoEvent } from "../src/events/event.ts";
 import type { Ledger, Work } from "../src/ledger/ledger.ts";
 import { createSqliteLedger } from "../src/ledger/sqlite/ledger.ts";
+import { median } from "./support.ts";
 
 /**
- * Events through the embedded ledger on disk: accept → work → finish, every 20th with a response on record. Goals: the last
- * tenth as fast as the first (≥ 0.9 ×), memory flat, the files within the retention. `node --expose-gc bench/ledger.ts [count]`
+ * Events through the embedded ledger on disk: accept → work → finish, every 20th with a response on record. Goals: late events as
+ * fast as early ones (≥ 0.9 ×, by CPU and against decoding in the same slice: others may work on the machine), memory flat,
+ * the files within the retention. `node --expose-gc bench/ledger.ts [count]`
  */
 const goals = { lateShare: 0.9, heapGrowthMiB: 16, fileShare: 1.5 };
 const count = Number(process.argv[2] ?? 1_000_000);
@@ -44,6 +46,7 @@ report();
 
 async function measure(events: number) {
   const until = done + events;
+  const machineBefore = decodingMicros();
   const before = process.cpuUsage();
   const started = performance.now();
   const senders = Array.from({ length: inFlight }, (_, n) => send(Math.ceil((events - n) / inFlight)));
@@ -53,9 +56,20 @@ async function measure(events: number) {
   }
   const perSecond = (events / (performance.now() - started)) * 1000;
   const { user, system } = process.cpuUsage(before);
+  const machine = (machineBefore + decodingMicros()) / 2;
   globalThis.gc?.();
   const { rss, heapUsed } = process.memoryUsage();
-  return { perSecond, cpuMicros: (user + system) / events, rss, heapUsed, disk: sizeOnDisk() };
+  return { perSecond, cpuMicros: (user + system) / events, machine, rss, heapUsed, disk: sizeOnDisk() };
+}
+
+/** CPU for one event that is only made and decoded: what the machine is worth now, with all that others do on it. */
+function decodingMicros(): number {
+  const before = process.cpuUsage();
+  for (let n = 0; n < 20_000; n++) {
+    newEvent();
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 20_000;
 }
 
 async function send(events: number): Promise<void> {
@@ -107,23 +121,22 @@ function sizeOnDisk(): number {
 
 function report(): void {
   const mebi = (bytes: number) => `${(bytes / 1_048_576).toFixed(1)} MiB`.padStart(10);
-  for (const [slice, { perSecond, cpuMicros, rss, heapUsed, disk }] of rows.entries()) {
+  for (const [slice, { perSecond, cpuMicros, machine, rss, heapUsed, disk }] of rows.entries()) {
     const share = `${((slice + 1) * 100) / slices} %`.padStart(5);
     const rate = `${perSecond.toFixed(0)} events/s`.padStart(16);
-    console.log(
-      `${share} ${rate}  ${cpuMicros.toFixed(1)} µs CPU  heap ${mebi(heapUsed)}  rss ${mebi(rss)}  disk ${mebi(disk)}`,
-    );
+    const cost = `${cpuMicros.toFixed(1)} µs of CPU (${machine.toFixed(1)} to decode)`;
+    console.log(`${share} ${rate}  ${cost}  heap ${mebi(heapUsed)}  rss ${mebi(rss)}  disk ${mebi(disk)}`);
   }
-  const [first, last] = [rows[1], rows.at(-1)];
-  if (first === undefined || last === undefined) {
-    return;
-  }
-  const lateShare = last.perSecond / first.perSecond;
-  const growth = (last.heapUsed - first.heapUsed) / 1_048_576;
-  const fileShare = last.disk / retentionBytes;
-  console.log(`late/early throughput  ${lateShare.toFixed(2)} (goal ≥ ${goals.lateShare})`);
-  console.log(`heap growth            ${growth.toFixed(1)} MiB (goal ≤ ${goals.heapGrowthMiB})`);
-  console.log(`disk/retention         ${fileShare.toFixed(2)} (goal ≤ ${goals.fileShare})`);
-  const met = lateShare >= goals.lateShare && growth <= goals.heapGrowthMiB && fileShare <= goals.fileShare;
+  const [early, late] = [rows.slice(1, 4), rows.slice(-3)];
+  const costOf = (some: typeof rows) => median(some.map(({ cpuMicros, machine }) => cpuMicros / machine));
+  const lateShare = costOf(early) / costOf(late);
+  const growth = median(late.map(({ heapUsed }) => heapUsed)) - median(early.map(({ heapUsed }) => heapUsed));
+  const fileShare = Math.max(...rows.map(({ disk }) => disk)) / retentionBytes;
+  const wallShare = median(late.map(({ perSecond }) => perSecond)) / median(early.map(({ perSecond }) => perSecond));
+  console.log(`late/early, events by CPU          ${lateShare.toFixed(2)} (goal ≥ ${goals.lateShare})`);
+  console.log(`late/early, events per second      ${wallShare.toFixed(2)} (where nothing else runs, the same)`);
+  console.log(`heap growth                       ${mebi(growth)} (goal ≤ ${goals.heapGrowthMiB} MiB)`);
+  console.log(`most on disk/retention             ${fileShare.toFixed(2)} (goal ≤ ${goals.fileShare})`);
+  const met = lateShare >= goals.lateShare && growth <= goals.heapGrowthMiB * 1_048_576 && fileShare <= goals.fileShare;
   process.exitCode = met ? 0 : 1;
 }

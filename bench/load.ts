@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 
 /**
- * A sender as a process of its own. Sends events for some seconds, no two with the same uuid or pod, and prints how many were answered
- * 2xx and how many were not: `node bench/load.ts <port> keep-alive|new-connection <connections> <seconds>`.
+ * A sender as a process of its own. Sends events, no two with the same uuid or pod, and prints how many were answered 2xx and how
+ * many were not: `node bench/load.ts <port> keep-alive|new-connection <connections> <events>`.
  */
-const [port, mode, connections, seconds] = process.argv.slice(2);
+const [port, mode, connections, events] = process.argv.slice(2);
 const once = mode === "new-connection";
-const until = performance.now() + Number(seconds) * 1000;
+const total = Number(events);
 const counted = { answered: 0, failed: 0 };
 
 const run = randomBytes(4).toString("hex");
@@ -77,7 +77,7 @@ function start(): void {
   socket.on("error", () => undefined);
   socket.once("close", () => {
     counted.failed += unanswered;
-    if (performance.now() < until) {
+    if (sent < total) {
       start();
     }
   });
@@ -85,7 +85,7 @@ function start(): void {
 }
 
 function goOnOrEnd(socket: Socket, send: () => void): void {
-  if (performance.now() < until) {
+  if (sent < total) {
     send();
   } else {
     socket.end();
@@ -100,7 +100,7 @@ function nextRequest(): string {
 
 /** To wake whoever sleeps is work for whoever answers it, and would be charged only to the slower of two servers. */
 function stayAwake(): void {
-  if (performance.now() < until) {
+  if (counted.answered + counted.failed < total) {
     setImmediate(stayAwake);
   }
 }

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { atLeast, type Figure } from "./figure.ts";
 import { median, startProcess } from "./support.ts";
@@ -22,10 +23,12 @@ export interface Comparison {
 }
 
 const rounds = 9;
-const secondsPerRound = 2;
-/** Until the compiler is done with both. */
-const secondsToWarmUp = 6;
+const eventsPerRound = { "keep-alive": 20_000, "new-connection": 10_000 };
+/** Until the compiler is done with both servers. */
+const eventsToWarmUp = { "keep-alive": 100_000, "new-connection": 20_000 };
 const connections = 32;
+/** What a server does after its last answer counts, too. */
+const settleMs = 300;
 const script = (name: string) => join(import.meta.dirname, name);
 
 /**
@@ -43,13 +46,13 @@ export async function compareWithBare(server: Measured, comparisons: readonly Co
 }
 
 async function compare(server: Measured, bare: Measured, { name, mode, goal }: Comparison): Promise<Figure> {
-  await eventsPerCpuSecond(bare, mode, secondsToWarmUp);
-  await eventsPerCpuSecond(server, mode, secondsToWarmUp);
+  await eventsPerCpuSecond(bare, mode, eventsToWarmUp[mode]);
+  await eventsPerCpuSecond(server, mode, eventsToWarmUp[mode]);
   const samples: { ours: number; bare: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     samples.push({
-      bare: await eventsPerCpuSecond(bare, mode, secondsPerRound),
-      ours: await eventsPerCpuSecond(server, mode, secondsPerRound),
+      bare: await eventsPerCpuSecond(bare, mode, eventsPerRound[mode]),
+      ours: await eventsPerCpuSecond(server, mode, eventsPerRound[mode]),
     });
   }
   return atLeast(name, median(samples.map(({ ours, bare }) => ours / bare)), goal, {
@@ -58,10 +61,11 @@ async function compare(server: Measured, bare: Measured, { name, mode, goal }: C
   });
 }
 
-async function eventsPerCpuSecond({ pid, port }: Measured, mode: Mode, seconds: number): Promise<number> {
-  const load = [script("load.ts"), String(port), mode, String(connections), String(seconds)];
+async function eventsPerCpuSecond({ pid, port }: Measured, mode: Mode, events: number): Promise<number> {
+  const load = [script("load.ts"), String(port), mode, String(connections), String(events)];
   const before = cpuSeconds(pid);
   const { stdout } = await promisify(execFile)(process.execPath, load);
+  await sleep(settleMs);
   const spent = cpuSeconds(pid) - before;
   const { answered, failed } = JSON.parse(stdout) as { answered: number; failed: number };
   if (failed > 0) {

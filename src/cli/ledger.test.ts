@@ -36,8 +36,8 @@ describe("ledger check", () => {
 
     const { out } = await run(["check", "--path", directory, "-o", "json"]);
 
-    expect(JSON.parse(out)).toMatchObject({ version: 1, unfinished: 1, finished: 1, responses: 2, damage: [] });
-    expect(JSON.parse(out)).not.toHaveProperty("holder");
+    expect(JSON.parse(out)).toMatchObject({ version: 1, waiting_events: 1, ended_events: 1, responses: 2, damage: [] });
+    expect(JSON.parse(out)).not.toHaveProperty("in_use_by");
   });
 
   it("tells that a file is damaged, and exits 1", async () => {

@@ -92,16 +92,16 @@ function found<T>(directory: string, what: T | undefined): T {
 }
 
 function textOf(inspection: Inspection): string {
-  const { file, version, holder, bytes, unusedBytes, unfinished, oldestUnfinished, damage } = inspection;
+  const { file, version, in_use_by, bytes, unused_bytes, waiting_events, oldest_waiting, damage } = inspection;
   const rows = [
     ["file", `${file}, version ${known(version)}`],
-    ["in use by", holder ?? "nobody"],
-    ["size", `${mebibytes(bytes)}${unusedBytes === undefined ? "" : `, ${mebibytes(unusedBytes)} of it unused`}`],
+    ["in use by", in_use_by ?? "nobody"],
+    ["size", `${mebibytes(bytes)}${unused_bytes === undefined ? "" : `, ${mebibytes(unused_bytes)} of it unused`}`],
     [
       "waiting events",
-      `${known(unfinished)}${oldestUnfinished === undefined ? "" : `, the oldest since ${oldestUnfinished}`}`,
+      `${known(waiting_events)}${oldest_waiting === undefined ? "" : `, the oldest since ${oldest_waiting}`}`,
     ],
-    ["ended events", known(inspection.finished)],
+    ["ended events", known(inspection.ended_events)],
     ["responses", known(inspection.responses)],
     ["duplicates", known(inspection.duplicates)],
     ["damage", damage.length === 0 ? "none" : "the file is damaged; `hallux ledger export` saves what can be read:"],

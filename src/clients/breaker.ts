@@ -19,6 +19,9 @@ export interface BreakerOptions {
   readonly openMs?: number;
 }
 
+/** While the one call is under way: it may be answered at once. */
+const probeMs = 1000;
+
 /**
  * One for each cloud endpoint. The API server of Kubernetes has none: all that Hallux does needs it, so nothing would be spared but
  * the time until it answers again, and by Retry-After it says itself when it is too much.
@@ -38,7 +41,7 @@ export function createBreaker({ endpoint, failures = 5, openMs = 10_000 }: Break
   return async (call, judge) => {
     const remainingMs = openUntil - Date.now();
     if (remainingMs > 0 || isProbe()) {
-      throw refusal(endpoint, failures, remainingMs > 0 ? remainingMs : openMs);
+      throw refusal(endpoint, failures, remainingMs > 0 ? remainingMs : probeMs);
     }
     const result = await policy
       .execute(() => settled(call, judge))

@@ -31,6 +31,16 @@ export interface Deduplication {
  */
 export function createDeduplication(windowSeconds: number): Deduplication {
   const seen = new Map<string, Known>();
+  // A new iterator would step over all that was deleted at the front before it comes to the oldest: 40 µs for each event.
+  const oldest = seen.keys();
+
+  const remember = (known: Known) => {
+    seen.delete(known.key);
+    seen.set(known.key, known);
+    if (seen.size > rememberedKeys) {
+      seen.delete(oldest.next().value ?? "");
+    }
+  };
 
   return {
     repeats(event, now, key = keyOf(event)) {
@@ -41,7 +51,7 @@ export function createDeduplication(windowSeconds: number): Deduplication {
       if (earlier !== undefined && (event.uuid !== undefined || now - earlier.at < windowSeconds * 1000)) {
         return earlier.id;
       }
-      remember(seen, { key, id: event.id, at: now });
+      remember({ key, id: event.id, at: now });
       return undefined;
     },
     forget({ key, id }) {
@@ -49,9 +59,7 @@ export function createDeduplication(windowSeconds: number): Deduplication {
         seen.delete(key);
       }
     },
-    recall(known) {
-      remember(seen, known);
-    },
+    recall: remember,
   };
 }
 
@@ -62,13 +70,4 @@ export function keyOf(event: FalcoEvent): string {
       ? JSON.stringify(["event", event.rule, event.source, event.hostname ?? "", describeTarget(subjectOf(event))])
       : `uuid ${event.uuid}`;
   return key.length > maxKeyLength ? hash("sha256", key) : key;
-}
-
-function remember(seen: Map<string, Known>, known: Known): void {
-  seen.delete(known.key);
-  seen.set(known.key, known);
-  if (seen.size > rememberedKeys) {
-    const [oldest = ""] = seen.keys();
-    seen.delete(oldest);
-  }
 }

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { FalcoEvent } from "../events/event.ts";
 import { describeTarget, subjectOf } from "../events/target.ts";
 import type { Room } from "./ledger.ts";
+import { LinkedSet } from "./linked-set.ts";
 
 /** What waits for its turn. */
 export interface Waiting {
@@ -39,6 +40,12 @@ interface Entry<T> {
   next: Entry<T> | undefined;
 }
 
+/** Of its lanes those whose first item may be given, in the order of their turns. */
+interface Group<T> {
+  readonly name: string;
+  readonly ready: LinkedSet<Lane<T>>;
+}
+
 interface Share {
   events: number;
   bytes: number;
@@ -59,8 +66,9 @@ export function createLanes<T extends Waiting>(): Lanes<T> {
 
 class LanesInTurn<T extends Waiting> implements Lanes<T> {
   readonly #lanes = new Map<string, Lane<T>>();
-  /** Lanes whose first item may be given, by that item's group; groups and lanes in the order of their turns. */
-  readonly #ready = new Map<string, Set<Lane<T>>>();
+  readonly #groups = new Map<string, Group<T>>();
+  /** Groups with a lane whose first item may be given, in the order of their turns. */
+  readonly #ready = new LinkedSet<Group<T>>();
   readonly #shares = new Map<string, Share>();
   readonly #given: Share = { events: 0, bytes: 0 };
   #size = 0;
@@ -92,9 +100,9 @@ class LanesInTurn<T extends Waiting> implements Lanes<T> {
   }
 
   take(room: Room): T | undefined {
-    for (const [group, lanes] of this.#ready) {
-      if (fits(this.#given, this.#shares.get(group), room)) {
-        return this.#takeFrom(group, lanes);
+    for (const group of this.#ready) {
+      if (fits(this.#given, this.#shares.get(group.name), room)) {
+        return this.#takeFrom(group);
       }
     }
     return undefined;
@@ -128,45 +136,44 @@ class LanesInTurn<T extends Waiting> implements Lanes<T> {
     return lane;
   }
 
-  #takeFrom(group: string, lanes: Set<Lane<T>>): T | undefined {
-    const [lane] = lanes;
+  #takeFrom(group: Group<T>): T | undefined {
+    const lane = group.ready.first;
     const item = lane?.first?.item;
     if (lane === undefined || item === undefined) {
       return undefined;
     }
-    lanes.delete(lane);
-    this.#ready.delete(group);
-    if (lanes.size > 0) {
-      this.#ready.set(group, lanes);
+    this.#makeUnready(lane);
+    if (this.#ready.delete(group)) {
+      this.#ready.add(group);
     }
     lane.taken = true;
     lane.first = lane.first?.next;
     lane.last = lane.first === undefined ? undefined : lane.last;
     this.#size -= 1;
-    const share = this.#shares.get(group) ?? { events: 0, bytes: 0 };
-    this.#shares.set(group, share);
+    const share = this.#shares.get(group.name) ?? { events: 0, bytes: 0 };
+    this.#shares.set(group.name, share);
     grow(share, item, 1);
     grow(this.#given, item, 1);
     return item;
   }
 
+  /** In the group of its first item, where that may be given. */
   #makeReady(lane: Lane<T>): void {
-    const group = lane.first?.item.group;
-    if (group === undefined || lane.taken) {
+    const name = lane.first?.item.group;
+    if (name === undefined || lane.taken) {
       return;
     }
-    const lanes = this.#ready.get(group);
-    if (lanes === undefined) {
-      this.#ready.set(group, new Set([lane]));
-    } else {
-      lanes.add(lane);
-    }
+    const group = this.#groups.get(name) ?? { name, ready: new LinkedSet() };
+    this.#groups.set(name, group);
+    group.ready.add(lane);
+    this.#ready.add(group);
   }
 
   #makeUnready(lane: Lane<T>): void {
-    const group = lane.first?.item.group;
-    const lanes = group === undefined ? undefined : this.#ready.get(group);
-    if (group !== undefined && lanes?.delete(lane) && lanes.size === 0) {
+    const name = lane.first?.item.group;
+    const group = name === undefined ? undefined : this.#groups.get(name);
+    if (group?.ready.delete(lane) && group.ready.size === 0) {
+      this.#groups.delete(group.name);
       this.#ready.delete(group);
     }
   }

@@ -107,7 +107,9 @@ class ProxyServer implements FaultProxy {
     this.#options = options;
     const { identity, target, ca } = options;
     this.#server = identity === undefined ? createServer() : createTlsServer(identity);
-    this.#agent = target.startsWith("https:") ? new TlsAgent({ keepAlive: true, ca }) : new Agent({ keepAlive: true });
+    this.#agent = target.startsWith("https:") ? new TlsAgent({ keepAlive: true, ca }) : new Agent();
+    // A kept connection that is ended just when it is used again would be a fault that nobody asked for.
+    this.#server.keepAliveTimeout = 600_000;
     this.#server.on("request", (request: IncomingMessage, response: ServerResponse) =>
       this.#request(request, response),
     );

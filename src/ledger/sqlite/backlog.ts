@@ -6,7 +6,6 @@ import type { Room } from "../ledger.ts";
 /** An event that is accepted and not finished. */
 export interface Entry extends Waiting {
   readonly seq: number;
-  readonly id: string;
   /** When it was accepted, in milliseconds. */
   readonly at: number;
   /** Undefined where it must be read from disk. */
@@ -36,6 +35,8 @@ export interface Backlog {
   again(entry: Entry): void;
   /** Finished, or lost. */
   remove(entry: Entry): void;
+  readonly events: number;
+  readonly bytes: number;
   figures(): Figures;
 }
 
@@ -89,6 +90,12 @@ export function createBacklog(): Backlog {
         unkeep(entry);
         entry.event = undefined;
       }
+    },
+    get events() {
+      return unfinished.size;
+    },
+    get bytes() {
+      return bytes;
     },
     figures() {
       const oldest = unfinished.values().next().value;

@@ -60,7 +60,7 @@ export interface FinishedRow {
 }
 
 /** An event that an earlier process left unfinished. */
-export interface LeftRow extends Omit<EventRow, "text"> {
+export interface LeftRow extends Omit<EventRow, "text" | "receivedAt"> {
   readonly lane: string | undefined;
   readonly group: string;
   readonly bytes: number;

@@ -1,10 +1,13 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { ResponsePage, ResponseQuery } from "../ledger.ts";
-import type { Batch } from "./batch.ts";
+import type { Batch, LeftRow } from "./batch.ts";
 import { type Queries, queriesOn, type StoredEvent, type StoredResponse } from "./queries.ts";
 import type { Retention } from "./retention.ts";
 import { fileName, inMemory, openStore, type Recovery, type Store } from "./store.ts";
+
+/** The other one may be about to open or close the file. */
+const patienceMs = 2000;
 
 export interface Place {
   /** `:memory:`: everything stays in this process. */
@@ -18,6 +21,7 @@ export interface Desk {
   /** For the first time, or again after a fault. */
   open(): void;
   recover(): Recovery;
+  left(after: number): readonly LeftRow[];
   commit(batch: Batch): void;
   /** A little of what there is to remove; true where more is left. */
   tend(retention: Retention): boolean;
@@ -40,7 +44,10 @@ export function createDesk({ directory, pid }: Place): Desk {
   };
   const reader = (): Queries => {
     if (reading === undefined) {
-      const db = directory === inMemory ? writer().db : new DatabaseSync(join(directory, fileName), { readOnly: true });
+      const db =
+        directory === inMemory
+          ? writer().db
+          : new DatabaseSync(join(directory, fileName), { readOnly: true, timeout: patienceMs });
       reading = { db, queries: queriesOn(db) };
     }
     return reading.queries;
@@ -61,6 +68,7 @@ export function createDesk({ directory, pid }: Place): Desk {
       store = openStore(directory, pid);
     },
     recover: () => writer().recover(),
+    left: (after) => writer().left(after),
     commit: (batch) => writer().commit(batch),
     tend: (retention) => writer().tend(retention),
     unfinished: (seq) => reader().unfinished(seq),

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -135,6 +135,33 @@ describe("a disk that is full", () => {
   );
 });
 
+describe("a thread that ends", () => {
+  it("is replaced, and what it was writing is rejected", async () => {
+    const directory = newDirectory();
+    const end = join(directory, "end.mjs");
+    const flag = join(directory, "flag");
+    writeFileSync(
+      end,
+      `import { existsSync, rmSync } from "node:fs";
+      globalThis.halluxFailpoint = () => {
+        if (existsSync(${JSON.stringify(flag)})) {
+          rmSync(${JSON.stringify(flag)});
+          process.exit(3);
+        }
+      };`,
+    );
+    const ledger = await openLedger(directory, { thread: true, execArgv: ["--import", end] });
+    const [before] = await acceptAll(ledger, [{ pod: "shop/a" }]);
+
+    writeFileSync(flag, "");
+    await expect(ledger.accept(eventOf())).rejects.toThrow("the ledger's thread ended (exit code 3)");
+    await recovered(ledger);
+    const [after] = await acceptAll(ledger, [{ pod: "shop/b" }]);
+
+    expect((await take(ledger, 2)).map(({ event }) => event.id)).toEqual([before?.id, after?.id]);
+  });
+});
+
 describe("a directory that cannot be used", () => {
   it("is said to be no directory where it lies below a file, and is used when it can be", async () => {
     const parent = join(newDirectory(), "file");
@@ -175,6 +202,55 @@ describe("a directory that cannot be used", () => {
     const ledger = await openLedger(directory);
 
     expect(ledger.faults()).toEqual([expect.stringMatching(/a newer Hallux \(version 99 of its tables.*run that/)]);
+  });
+});
+
+describe("an event on record that cannot be given", () => {
+  it("stays on record and is told, where its text is no event to this version; the others are given", async () => {
+    const directory = newDirectory();
+    const remarks: string[] = [];
+    const before = await openLedger(directory);
+    const [strange, other] = await acceptAll(before, [{ pod: "shop/a" }, { pod: "shop/a" }]);
+    await before.close();
+    withFile(directory, (db) => db.exec("UPDATE unfinished SET text = '{}' WHERE seq = 1"));
+
+    const ledger = await openLedger(directory, { remark: (message) => remarks.push(message) });
+    const [work] = await take(ledger, 1);
+    await work?.finish();
+
+    expect(work?.event.id).toBe(other?.id);
+    expect(remarks).toEqual([expect.stringContaining(`event ${strange?.id} is not acted on`)]);
+    expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("is dropped and told, where somebody removed it from the file", async () => {
+    const directory = newDirectory();
+    const remarks: string[] = [];
+    const before = await openLedger(directory);
+    const [, other] = await acceptAll(before, [{ pod: "shop/a" }, { pod: "shop/a" }]);
+    await before.close();
+
+    const ledger = await openLedger(directory, { remark: (message) => remarks.push(message) });
+    withFile(directory, (db) => db.exec("DELETE FROM unfinished WHERE seq = 1"));
+    const [work] = await take(ledger, 1);
+
+    expect(work?.event.id).toBe(other?.id);
+    expect(remarks).toEqual([expect.stringContaining("no longer in the ledger's file")]);
+    expect(ledger.backlog().events).toBe(1);
+  });
+});
+
+describe("the files", () => {
+  it("are for their owner alone", async () => {
+    const directory = newDirectory();
+    const ledger = await openLedger(directory);
+    await acceptAll(ledger, [{}]);
+
+    const modes = ["ledger.db", "ledger.db-wal", "ledger.db-shm"].map(
+      (name) => statSync(join(directory, name)).mode & 0o777,
+    );
+
+    expect(modes).toEqual([0o600, 0o600, 0o600]);
   });
 });
 

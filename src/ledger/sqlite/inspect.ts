@@ -9,24 +9,24 @@ import { sizeOf } from "./retention.ts";
 import { transitionsIn } from "./steps.ts";
 import { fileName } from "./store.ts";
 
-/** What `hallux ledger check` tells. */
+/** What `hallux ledger check` tells, as it prints it. */
 export interface Inspection {
   readonly file: string;
   /** Of its tables; undefined where that cannot be read. */
   readonly version: number | undefined;
   /** Who writes there now. */
-  readonly holder: string | undefined;
+  readonly in_use_by: string | undefined;
   /** With the write-ahead log. */
   readonly bytes: number;
   /** Of these, free for what comes. */
-  readonly unusedBytes: number | undefined;
+  readonly unused_bytes: number | undefined;
   /** Undefined where they cannot be counted. */
-  readonly unfinished: number | undefined;
-  readonly finished: number | undefined;
+  readonly waiting_events: number | undefined;
+  readonly ended_events: number | undefined;
   readonly responses: number | undefined;
   readonly duplicates: number | undefined;
-  /** When the oldest of the unfinished was received; RFC 3339. */
-  readonly oldestUnfinished: string | undefined;
+  /** When the oldest of those that wait was received; RFC 3339. */
+  readonly oldest_waiting: string | undefined;
   /** In SQLite's words; empty where all is well. */
   readonly damage: readonly string[];
 }
@@ -64,14 +64,14 @@ export function inspectLedger(directory: string): Inspection | undefined {
     return {
       file,
       version: attempt(() => schemaVersion(db)),
-      holder: attempt(() => holderOf(directory)),
+      in_use_by: attempt(() => holderOf(directory)),
       bytes: sizeOnDisk(file) + sizeOnDisk(`${file}-wal`),
-      unusedBytes: size && size.unused * size.pageSize,
-      unfinished: count("unfinished"),
-      finished: count("finished"),
+      unused_bytes: size && size.unused * size.pageSize,
+      waiting_events: count("unfinished"),
+      ended_events: count("finished"),
       responses: count("responses"),
       duplicates: count("repeats"),
-      oldestUnfinished: attempt(() => oldestIn(db)),
+      oldest_waiting: attempt(() => oldestIn(db)),
       damage: damageIn(db),
     };
   } finally {

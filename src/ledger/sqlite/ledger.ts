@@ -4,6 +4,7 @@ import { createDeduplication, type Deduplication, keyOf } from "../deduplication
 import { waitingOf } from "../lanes.ts";
 import { type Acceptance, type Ledger, LedgerUnavailable, type Room, type Work } from "../ledger.ts";
 import { type Backlog, createBacklog, type Entry, type Taken } from "./backlog.ts";
+import type { LeftRow } from "./batch.ts";
 import { createHolds } from "./holds.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import type { StoredEvent } from "./queries.ts";
@@ -80,7 +81,7 @@ export async function createSqliteLedger(options: SqliteLedgerOptions): Promise<
   const work = { backlog, journal, later, rouse: bell.ring, clock: options.clock };
   const tell = (message: string) => upkeep.tell(message);
   const parts: Parts = { options, deduplication, backlog, journal, reader, bell, seqs, work, tell };
-  const restore = (recovery: Recovery) => restoreInto(parts, recovery);
+  const restore = (recovery: Recovery, unfinished: readonly LeftRow[]) => restoreInto(parts, recovery, unfinished);
   const upkeep = createUpkeep(
     { ...options, pace: options.pace ?? usualPace },
     { writer, reader, journal, backlog, restore },
@@ -137,7 +138,7 @@ async function accept(parts: Parts, event: FalcoEvent): Promise<Acceptance> {
   }
   const at = options.clock();
   const key = options.windowSeconds === 0 ? undefined : keyOf(event);
-  const of = deduplication.repeats(event, at, key);
+  const of = key === undefined ? undefined : deduplication.repeats(event, at, key);
   if (of !== undefined) {
     // When this is written, so is the first one: a batch that fails takes with it what was added after it.
     await journal.addRepeat({ of, id: event.id, at });
@@ -147,7 +148,7 @@ async function accept(parts: Parts, event: FalcoEvent): Promise<Acceptance> {
   const { id, receivedAt, text } = event;
   const seq = seqs.next++;
   const written = journal.addEvent({ seq, id, receivedAt, at, key: key ?? null, text });
-  const entry: Entry = { ...waitingOf(event), seq, id, at, event, written, recorded: false, lost: false };
+  const entry: Entry = { ...waitingOf(event), seq, at, event, written, recorded: false, lost: false };
   backlog.add(entry);
   bell.ring();
   try {
@@ -162,8 +163,7 @@ async function accept(parts: Parts, event: FalcoEvent): Promise<Acceptance> {
   return { status: "accepted" };
 }
 
-function fullness(backlog: Backlog, { backlogBytes }: SqliteLedgerOptions): string | undefined {
-  const { events, bytes } = backlog.figures();
+function fullness({ events, bytes }: Backlog, { backlogBytes }: SqliteLedgerOptions): string | undefined {
   return bytes < backlogBytes
     ? undefined
     : `the backlog is full: ${events} events wait, with ${bytes} bytes (ledger.backlog_bytes is ${backlogBytes})`;
@@ -197,41 +197,43 @@ function giveAtHand({ work }: Parts, { entry, event }: Taken): Work | undefined 
 /** Undefined where the event cannot be given, or not now. */
 async function giveStored({ reader, tell, work }: Parts, entry: Entry): Promise<Work | undefined> {
   await entry.written.catch(() => undefined);
-  if (entry.lost) {
-    work.backlog.release(entry);
-    return undefined;
-  }
-  let stored: StoredEvent | undefined;
   try {
-    stored = await reader.call("unfinished", entry.seq);
+    const stored = entry.lost ? undefined : await reader.call("unfinished", entry.seq);
+    const event = stored && eventOf(stored);
+    if (stored !== undefined && event !== undefined) {
+      entry.written = Promise.resolve();
+      return workOn(entry, { event, history: stored.history }, work);
+    }
+    if (stored !== undefined) {
+      tell(`event ${stored.id} is not acted on: its text in the ledger is no event to this version of Hallux`);
+    } else if (!entry.lost) {
+      tell("events that waited are not acted on: they are no longer in the ledger's file");
+      work.backlog.remove(entry);
+    }
   } catch (error) {
-    tell(`an event that waits cannot be read, it is tried again: ${messageOf(error)}`);
-    work.backlog.release(entry);
+    tell(`events that wait cannot be read, it is tried again: ${messageOf(error)}`);
     work.later(entry, readAgainMs);
-    return undefined;
   }
-  const event = stored && eventOf(stored);
-  if (stored === undefined || event === undefined) {
-    tell(
-      `event ${entry.id} cannot be acted on: ${stored === undefined ? "it is no longer in the ledger" : "its text on record is no event"}`,
-    );
-    work.backlog.release(entry);
-    return undefined;
-  }
-  entry.written = Promise.resolve();
-  return workOn(entry, { event, history: stored.history }, work);
+  work.backlog.release(entry);
+  return undefined;
 }
 
-function restoreInto({ backlog, bell, deduplication, seqs }: Parts, { next, known, unfinished }: Recovery): void {
+function restoreInto(parts: Parts, { next, known }: Recovery, unfinished: readonly LeftRow[]): void {
+  const { backlog, bell, deduplication, seqs } = parts;
+  /** There are many events of few rules. */
+  const groups = new Map<string, string>();
+  const written = Promise.resolve();
   seqs.next = Math.max(seqs.next, next);
   for (const one of known) {
     deduplication.recall(one);
   }
-  for (const { key, receivedAt, ...row } of unfinished) {
+  for (const { seq, id, at, key, lane, group, bytes, recorded } of unfinished) {
     if (key !== null) {
-      deduplication.recall({ key, id: row.id, at: row.at });
+      deduplication.recall({ key, id, at });
     }
-    backlog.add({ ...row, event: undefined, written: Promise.resolve(), lost: false });
+    const shared = groups.get(group) ?? group;
+    groups.set(shared, shared);
+    backlog.add({ seq, at, lane, group: shared, bytes, recorded, event: undefined, written, lost: false });
   }
   bell.ring();
 }
@@ -259,14 +261,15 @@ function desksFor({ directory, pid, thread = true, execArgv }: SqliteLedgerOptio
 }
 
 function createBell(): Bell {
-  let rung = Promise.withResolvers<undefined>();
+  let waiting: PromiseWithResolvers<undefined> | undefined;
   return {
     ring() {
-      rung.resolve(undefined);
-      rung = Promise.withResolvers();
+      waiting?.resolve(undefined);
+      waiting = undefined;
     },
     get rung() {
-      return rung.promise;
+      waiting ??= Promise.withResolvers();
+      return waiting.promise;
     },
   };
 }

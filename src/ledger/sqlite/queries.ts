@@ -1,4 +1,4 @@
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { Repeat, ResponsePage, ResponseQuery, ResponseRecord, Transition } from "../ledger.ts";
 import { statusBits, transitionsIn } from "./steps.ts";
 
@@ -33,34 +33,45 @@ interface ResponseRow {
 const repeatsShown = 100;
 
 export function queriesOn(db: DatabaseSync): Queries {
+  const event = (table: string) => db.prepare(`SELECT id, received_at AS receivedAt, text FROM ${table} WHERE seq = ?`);
+  const file: File = {
+    db,
+    unfinished: event("unfinished"),
+    finished: event("finished"),
+    steps: db.prepare("SELECT body FROM steps WHERE event = ? ORDER BY n"),
+  };
   return {
-    unfinished: (seq) => eventIn(db, ["unfinished"], seq),
-    responses: (query) => pageOf(db, query),
-    response: (id) => detailOf(db, id),
+    unfinished: (seq) => eventIn(file, file.unfinished.get(seq), seq),
+    responses: (query) => pageOf(file, query),
+    response: (id) => detailOf(file, id),
   };
 }
 
-function eventIn(db: DatabaseSync, tables: readonly string[], seq: number): StoredEvent | undefined {
-  const [event] = tables.flatMap((table) =>
-    db.prepare(`SELECT id, received_at AS receivedAt, text FROM ${table} WHERE seq = ?`).all(seq),
-  );
-  return event && { ...(event as unknown as Omit<StoredEvent, "history">), history: stepsOf(db, seq) };
+/** With what is asked often. */
+interface File {
+  readonly db: DatabaseSync;
+  readonly unfinished: StatementSync;
+  readonly finished: StatementSync;
+  readonly steps: StatementSync;
 }
 
-function stepsOf(db: DatabaseSync, event: number): Transition[] {
-  const bodies = db.prepare("SELECT body FROM steps WHERE event = ? ORDER BY n").all(event);
-  return transitionsIn(bodies.map(({ body }) => String(body)));
+function eventIn(file: File, row: unknown, seq: number): StoredEvent | undefined {
+  return row === undefined ? undefined : { ...(row as Omit<StoredEvent, "history">), history: stepsOf(file, seq) };
+}
+
+function stepsOf({ steps }: File, event: number): Transition[] {
+  return transitionsIn(steps.all(event).map(({ body }) => String(body)));
 }
 
 /** One more than asked for is read, to know whether there is a next page. */
-function pageOf(db: DatabaseSync, query: ResponseQuery): ResponsePage {
+function pageOf(file: File, query: ResponseQuery): ResponsePage {
   const { sql, values } = filterOf(query);
-  const rows = db
+  const rows = file.db
     .prepare(`SELECT event, n, id, at FROM responses ${sql} ORDER BY at DESC, event DESC, n DESC LIMIT ?`)
     .all(...values, query.limit + 1) as unknown as ResponseRow[];
   const page = rows.slice(0, query.limit);
   const last = page.at(-1);
-  const steps = new Map([...new Set(page.map(({ event }) => event))].map((event) => [event, stepsOf(db, event)]));
+  const steps = new Map([...new Set(page.map(({ event }) => event))].map((event) => [event, stepsOf(file, event)]));
   return {
     responses: page.map(({ id, event }) => recordOf(id, steps.get(event) ?? [])),
     next: last === undefined || rows.length === page.length ? undefined : `${last.at}.${last.event}.${last.n}`,
@@ -88,10 +99,11 @@ function filterOf({ after, since, rule, target, status }: ResponseQuery) {
   return { sql: sql && `WHERE ${sql}`, values: conditions.flatMap(([, ...values]) => values) };
 }
 
-function detailOf(db: DatabaseSync, id: string): StoredResponse | undefined {
-  const row = db.prepare("SELECT event FROM responses WHERE id = ?").get(id);
-  const event = row && eventIn(db, ["unfinished", "finished"], Number(row["event"]));
-  return event && { ...recordOf(id, event.history), event, repeats: repeatsOf(db, event.id) };
+function detailOf(file: File, id: string): StoredResponse | undefined {
+  const row = file.db.prepare("SELECT event FROM responses WHERE id = ?").get(id);
+  const seq = Number(row?.["event"]);
+  const event = row && eventIn(file, file.unfinished.get(seq) ?? file.finished.get(seq), seq);
+  return event && { ...recordOf(id, event.history), event, repeats: repeatsOf(file.db, event.id) };
 }
 
 function repeatsOf(db: DatabaseSync, of: string): readonly Repeat[] {

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { decodeEvent } from "../../events/decode.ts";
@@ -13,6 +13,9 @@ import { inTransaction } from "./transaction.ts";
 /** Stands for a directory: everything stays in the memory of this process. */
 export const inMemory = ":memory:";
 export const fileName = "ledger.db";
+const rowsAtOnce = 2000;
+/** `hallux ledger check` may have the file for a moment. */
+const patienceMs = 2000;
 /** A disk that takes this takes some events. */
 const probeBytes = 262_144;
 
@@ -20,6 +23,8 @@ const probeBytes = 262_144;
 export interface Store {
   readonly db: DatabaseSync;
   recover(): Recovery;
+  /** The unfinished events after this seq, oldest first; some thousands, none where there are no more. */
+  left(after: number): readonly LeftRow[];
   commit(batch: Batch): void;
   /** A little of what there is to remove; true where more is left. */
   tend(retention: Retention): boolean;
@@ -30,9 +35,7 @@ export interface Store {
 export interface Recovery {
   /** The seq of the next event. */
   readonly next: number;
-  /** Oldest first. */
-  readonly unfinished: readonly LeftRow[];
-  /** Oldest first. */
+  /** Of events that have ended, oldest first. */
   readonly known: readonly Known[];
 }
 
@@ -52,7 +55,11 @@ export function openStore(directory: string, pid: number): Store {
 }
 
 function openFile(path: string): DatabaseSync {
-  const db = new DatabaseSync(path);
+  if (path !== inMemory) {
+    // Events tell of attacks: nobody else reads them. SQLite gives its other files the same mode.
+    closeSync(openSync(path, "a", 0o600));
+  }
+  const db = new DatabaseSync(path, { timeout: patienceMs });
   try {
     if (schemaVersion(db) === 0) {
       db.exec("PRAGMA auto_vacuum = INCREMENTAL");
@@ -74,6 +81,7 @@ function storeOn(db: DatabaseSync, lock: Lock | undefined): Store {
   return {
     db,
     recover: () => recover(db),
+    left: (after) => leftIn(db, after),
     commit: (batch) => commit(db, statements, batch),
     tend: (retention) => removeOld(db, retention),
     close() {
@@ -161,22 +169,21 @@ function recover(db: DatabaseSync): Recovery {
   );
   return {
     next: Number(last.get()?.["seq"] ?? 0) + 1,
-    unfinished: unfinishedIn(db),
     known: known.all() as unknown as Known[],
   };
 }
 
-function unfinishedIn(db: DatabaseSync): readonly LeftRow[] {
+function leftIn(db: DatabaseSync, after: number): readonly LeftRow[] {
   const rows = db.prepare(`
     SELECT seq, id, received_at AS receivedAt, at, key, text, EXISTS (SELECT 1 FROM steps WHERE event = seq) AS recorded
-    FROM unfinished ORDER BY seq
+    FROM unfinished WHERE seq > ? ORDER BY seq LIMIT ${rowsAtOnce}
   `);
-  return [...rows.iterate()].map((row) => leftRow(row as unknown as EventRow & { readonly recorded: number }));
+  return rows.all(after).map((row) => leftRow(row as unknown as EventRow & { readonly recorded: number }));
 }
 
 /** An event that cannot be decoded waits for nobody: the one who takes it is told. */
-function leftRow({ text, recorded, ...row }: EventRow & { readonly recorded: number }): LeftRow {
-  const { event } = decodeEvent(text, row);
+function leftRow({ text, receivedAt, recorded, ...row }: EventRow & { readonly recorded: number }): LeftRow {
+  const { event } = decodeEvent(text, { id: row.id, receivedAt });
   const waiting = event === undefined ? { lane: undefined, group: "", bytes: text.length } : waitingOf(event);
   return { ...row, ...waiting, recorded: recorded === 1 };
 }

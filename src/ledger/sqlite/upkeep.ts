@@ -1,4 +1,5 @@
 import type { Backlog } from "./backlog.ts";
+import type { LeftRow } from "./batch.ts";
 import { StoreFault } from "./fault.ts";
 import type { Journal } from "./journal.ts";
 import type { Recovery } from "./store.ts";
@@ -27,8 +28,8 @@ export interface UpkeepPeers {
   readonly reader: Transport;
   readonly journal: Journal;
   readonly backlog: Backlog;
-  /** Takes over what an earlier process left, before anything else is taken. */
-  readonly restore: (recovery: Recovery) => void;
+  /** Takes over what an earlier process left, the events oldest first, before anything else is taken. */
+  readonly restore: (recovery: Recovery, unfinished: readonly LeftRow[]) => void;
 }
 
 /** Opens the files, opens them again after a fault, and removes what is too old. */
@@ -66,7 +67,7 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
   const open = async () => {
     await writer.call("open");
     if (!restored) {
-      peers.restore(await writer.call("recover"));
+      await restoreAll(peers);
       restored = true;
     }
   };
@@ -119,9 +120,23 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
   };
 }
 
+/** All of it, or nothing. */
+async function restoreAll({ writer, restore }: UpkeepPeers): Promise<void> {
+  const recovery = await writer.call("recover");
+  const unfinished: LeftRow[] = [];
+  for (let rows = await writer.call("left", 0); rows.length > 0; rows = await writer.call("left", lastOf(rows))) {
+    unfinished.push(...rows);
+  }
+  restore(recovery, unfinished);
+}
+
+function lastOf(rows: readonly LeftRow[]): number {
+  return rows.at(-1)?.seq ?? 0;
+}
+
 function tendOnce({ retention, clock }: UpkeepOptions, { writer, backlog }: UpkeepPeers): Promise<boolean> {
   const before = clock() - retention.ageMs;
-  return writer.call("tend", { before, bytes: retention.bytes, backlogBytes: backlog.figures().bytes });
+  return writer.call("tend", { before, bytes: retention.bytes, backlogBytes: backlog.bytes });
 }
 
 function messageOf(error: unknown): string {
