@@ -22,6 +22,8 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          // They wait more than they work.
+          maxConcurrency: 10,
           sequence: { groupOrder: index + 1 },
         },
       })),
