@@ -1,0 +1,91 @@
+import { JetStreamApiError } from "@nats-io/jetstream";
+import { LedgerUnavailable } from "../ledger.ts";
+import { Conflict, type Link, noteHeader } from "./link.ts";
+import { type Names, tokenOf } from "./names.ts";
+import type { Entry, FinishedNote, Picture } from "./picture.ts";
+
+export interface FinishPeers {
+  readonly link: Link;
+  readonly names: Names;
+  readonly picture: Picture;
+}
+
+const maximumBytesExceeded = 10077;
+
+/**
+ * Puts a short note in the event's place: in one step the event is gone, what repeats it is still known, and each replica reads
+ * that it is finished.
+ */
+export async function finish(entry: Entry, peers: FinishPeers): Promise<void> {
+  const { picture, link, names } = peers;
+  if (picture.shares(entry)) {
+    await finishAmongOthers(entry, peers);
+  } else {
+    await finishAlone(entry, peers);
+    forgetRecords(entry, link, names);
+  }
+  picture.settle(entry.id);
+}
+
+async function finishAlone(entry: Entry, peers: FinishPeers): Promise<void> {
+  const { link, names } = peers;
+  const { subject, sequence } = entry;
+  const message = { subject, note: noteOf(entry), body: "", replaces: true };
+  try {
+    await link.publish({ ...message, expected: sequence });
+  } catch (error) {
+    if (isFull(error)) {
+      await remove(entry, peers);
+      await link.publish(message);
+    } else if (!(error instanceof Conflict)) {
+      throw error;
+    } else if (!(await isFinished(entry, link, names))) {
+      await finishAmongOthers(entry, peers);
+    }
+  }
+}
+
+/** Another event of the same key has come since: its place must not be taken. */
+async function finishAmongOthers(entry: Entry, peers: FinishPeers): Promise<void> {
+  const subject = peers.names.subject("record", tokenOf(entry.id));
+  await peers.link.publish({ subject, note: noteOf(entry), body: "", replaces: true });
+  await remove(entry, peers);
+}
+
+/** We have written it before without hearing so, or another replica has. */
+async function isFinished({ id, subject }: Entry, link: Link, names: Names): Promise<boolean> {
+  const last = await link.last(names.events, subject);
+  const note = last && (JSON.parse(last.header.get(noteHeader)) as Partial<FinishedNote>);
+  return note === undefined || (note.id === id && note.finished === true);
+}
+
+function noteOf({ id, at }: Entry): string {
+  const note: FinishedNote = { id, at, finished: true };
+  return JSON.stringify(note);
+}
+
+async function remove({ sequence }: Entry, { link, names }: FinishPeers): Promise<void> {
+  await link.perform(({ jsm }) => jsm.streams.deleteMessage(names.events, sequence, false)).catch(unlessUnavailable);
+}
+
+/** Without its event a record means nothing; what is left of it goes when the stream is trimmed. */
+function forgetRecords({ id, recorded }: Entry, link: Link, names: Names): void {
+  if (recorded > 0) {
+    const filter = names.subject("record", tokenOf(id));
+    link.perform(({ jsm }) => jsm.streams.purge(names.events, { filter })).catch(unlessUnavailable);
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return (
+    error instanceof LedgerUnavailable &&
+    error.cause instanceof JetStreamApiError &&
+    error.cause.code === maximumBytesExceeded
+  );
+}
+
+function unlessUnavailable(error: unknown): void {
+  if (!(error instanceof LedgerUnavailable)) {
+    throw error;
+  }
+}

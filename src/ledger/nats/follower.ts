@@ -1,0 +1,182 @@
+import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream";
+import { createInbox, type Msg, nanos, type Subscription } from "@nats-io/transport-node";
+import { noteHeader } from "./link.ts";
+import type { Client, Session } from "./session.ts";
+
+export interface Delivery {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly note: string;
+  /** A part of what came over the wire: to be copied where it is kept. */
+  readonly body: Uint8Array;
+}
+
+/** Reads a stream from its first message on, each once and in order, for ever: over lost connections and restarted servers. */
+export interface Follower {
+  /** The last message that was read. */
+  position(): number;
+  /** Resolves when this message is read, or a later one. */
+  reached(sequence: number): Promise<void>;
+  stop(): void;
+}
+
+export interface FollowerOptions {
+  readonly stream: string;
+  deliver(delivery: Delivery): void;
+  /** The stream was made anew: what was read before is gone. */
+  reset(): void;
+}
+
+/** One consumer at the server, and what has come of it. */
+interface Reading {
+  readonly client: Client;
+  readonly subscription: Subscription;
+  received: number;
+  heardAt: number;
+  /** Where a gap has to be explained: what the stream was when this was begun. */
+  gaps?: Gaps | undefined;
+}
+
+interface Gaps {
+  readonly first: number;
+  readonly deleted: ReadonlySet<number>;
+}
+
+const heartbeatMs = 1_000;
+/** Without a sign of life for so long, it is begun again. */
+const silenceMs = 3_500;
+const idleStatus = 100;
+const againMs = 50;
+
+export function follow(session: Session, { stream, deliver, reset }: FollowerOptions): Follower {
+  const waiting = new Map<() => void, number>();
+  let position = 0;
+  let created: string | undefined;
+  let reading: Reading | undefined;
+  let stopped = false;
+
+  const read = (delivery: Delivery) => {
+    position = delivery.sequence;
+    deliver(delivery);
+    for (const [resolve, sequence] of waiting) {
+      if (sequence <= position) {
+        waiting.delete(resolve);
+        resolve();
+      }
+    }
+  };
+  const end = () => {
+    reading?.subscription.unsubscribe();
+    reading = undefined;
+  };
+  const begin = (client: Client) => {
+    end();
+    if (client.streams.get(stream) !== created) {
+      created = client.streams.get(stream);
+      position = 0;
+      reset();
+    }
+    const begun = subscribe(client, (message) => {
+      if (begun === reading && receive(message, begun, { position, read }) === "gap") {
+        end();
+        setTimeout(() => (reading === undefined && !stopped ? begin(client) : undefined), againMs);
+      }
+    });
+    reading = begun;
+    requestFrom(position + 1, stream, begun).catch((error: unknown) => session.doubt(client, error));
+  };
+  session.onUp(begin);
+  const watchdog = setInterval(() => {
+    if (reading !== undefined && performance.now() - reading.heardAt > silenceMs && !reading.client.nc.isClosed()) {
+      begin(reading.client);
+    }
+  }, heartbeatMs);
+
+  return {
+    position: () => position,
+    reached: (sequence) =>
+      sequence <= position ? Promise.resolve() : new Promise((resolve) => waiting.set(resolve, sequence)),
+    stop() {
+      stopped = true;
+      clearInterval(watchdog);
+      end();
+    },
+  };
+}
+
+function subscribe(client: Client, take: (message: Msg) => void): Reading {
+  const callback = (error: Error | null, message: Msg) => {
+    if (error === null) {
+      take(message);
+    }
+  };
+  const subscription = client.nc.subscribe(createInbox(), { callback });
+  return { client, subscription, received: 0, heardAt: performance.now() };
+}
+
+/** The server keeps the consumer as long as somebody listens. */
+async function requestFrom(sequence: number, stream: string, reading: Reading): Promise<void> {
+  const { client, subscription } = reading;
+  reading.gaps = await gapsIn(stream, client);
+  await client.jsm.consumers.add(stream, {
+    deliver_subject: subscription.getSubject(),
+    ack_policy: AckPolicy.None,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: sequence,
+    flow_control: true,
+    idle_heartbeat: nanos(heartbeatMs),
+    mem_storage: true,
+    num_replicas: 1,
+  });
+}
+
+/** Messages, and the server's signs of life, which say how many messages there should have been. */
+function receive(
+  message: Msg,
+  reading: Reading,
+  { position, read }: { readonly position: number; readonly read: (delivery: Delivery) => void },
+): "gap" | undefined {
+  reading.heardAt = performance.now();
+  const { headers } = message;
+  if (headers?.code === idleStatus) {
+    const stalled = headers.get("Nats-Consumer-Stalled");
+    if (stalled !== "") {
+      reading.client.nc.publish(stalled);
+    }
+    message.respond();
+    return Number(headers.get("Nats-Last-Consumer")) > reading.received ? "gap" : undefined;
+  }
+  const { sequence, ordinal } = placeOf(message);
+  reading.received += 1;
+  if (ordinal !== reading.received || !isWhole(position, sequence, reading.gaps)) {
+    return "gap";
+  }
+  read({ sequence, subject: message.subject, note: headers?.get(noteHeader) ?? "", body: message.data });
+  return undefined;
+}
+
+/** A server before 2.10 may leave out messages that are there: where some are missing they must have been deleted. */
+function isWhole(position: number, sequence: number, gaps: Gaps | undefined): boolean {
+  for (let missing = position + 1; gaps !== undefined && missing < sequence; missing++) {
+    if (missing >= gaps.first && !gaps.deleted.has(missing)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+async function gapsIn(stream: string, { jsm, nc }: Client): Promise<Gaps | undefined> {
+  const [major = 0, minor = 0] = (nc.info?.version ?? "").split(".").map(Number);
+  if (major > 2 || minor >= 10) {
+    return undefined;
+  }
+  const { state } = await jsm.streams.info(stream, { deleted_details: true });
+  return { first: state.first_seq, deleted: new Set(state.deleted) };
+}
+
+/** In the stream, and among what this consumer was sent: `$JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.ordinal…` */
+function placeOf({ reply = "" }: Msg): { readonly sequence: number; readonly ordinal: number } {
+  const tokens = reply.split(".");
+  const from = tokens.length === 9 ? 5 : 7;
+  return { sequence: Number(tokens[from]), ordinal: Number(tokens[from + 1]) };
+}

@@ -1,0 +1,204 @@
+import { ActionError } from "../../catalogue/errors.ts";
+import { LedgerUnavailable } from "../ledger.ts";
+import { type Bell, createBell } from "./bell.ts";
+import { follow } from "./follower.ts";
+import { Conflict, type Link, noteHeader } from "./link.ts";
+import { type Names, tokenOf } from "./names.ts";
+import type { Session } from "./session.ts";
+
+export interface Lease {
+  readonly key: string;
+  /** Fires before another process can have it. */
+  readonly lost: AbortSignal;
+  release(): Promise<void>;
+}
+
+/**
+ * What one process at a time may have: a message in a stream that forgets after `leaseMs`, written again as long as its holder
+ * lives. The server's compare-and-set on the subject decides; what is known here only says when it is worth asking.
+ */
+export interface Leases {
+  /** Undefined where somebody else has it, or NATS does not answer. */
+  take(key: string): Promise<Lease | undefined>;
+  /** Whether somebody has it, as far as is known here. */
+  taken(key: string): boolean;
+  /** How many keys that begin so somebody has, as far as is known here. */
+  count(beginning: string): number;
+  /** Rings when somebody takes or releases one. */
+  readonly changes: Bell;
+  /** Releases all. */
+  close(): Promise<void>;
+}
+
+export interface LeasesOptions {
+  readonly session: Session;
+  readonly link: Link;
+  readonly names: Names;
+  /** This process. */
+  readonly holder: string;
+  readonly leaseMs: number;
+}
+
+/** A lease as it is written; without holder it is released. */
+interface Note {
+  readonly key: string;
+  readonly holder?: string;
+}
+
+interface Held {
+  readonly lease: Lease;
+  readonly lost: AbortController;
+  sequence: number;
+  renewing: Promise<void>;
+  /** By our clock: before the server can have forgotten it. */
+  goodUntil: number;
+}
+
+/** In the life of a lease. */
+const renewals = 5;
+/** Of it: how long its holder trusts it. The rest is for what runs to end. */
+const trusted = 0.75;
+
+export function createLeases(options: LeasesOptions): Leases {
+  const { session, link, names, leaseMs } = options;
+  const seen = new Map<string, Note & { readonly at: number }>();
+  const changes = createBell();
+  const keeper = createKeeper(options);
+  const follower = follow(session, {
+    stream: names.leases,
+    reset: () => seen.clear(),
+    deliver: ({ note }) => {
+      const written = noteIn(note);
+      seen.set(written.key, { ...written, at: performance.now() });
+      changes.ring();
+    },
+  });
+  const isTaken = ({ holder, at }: Note & { readonly at: number }) =>
+    holder !== undefined && performance.now() - at < leaseMs;
+  const forgetting = setInterval(() => {
+    for (const [key, note] of seen) {
+      if (performance.now() - note.at > leaseMs) {
+        seen.delete(key);
+      }
+    }
+  }, leaseMs);
+  const taken = (key: string) => {
+    const note = seen.get(key);
+    return note !== undefined && isTaken(note);
+  };
+
+  return {
+    async take(key) {
+      if (taken(key) || keeper.has(key)) {
+        return undefined;
+      }
+      const asked = performance.now();
+      try {
+        const last = await link.last(names.leases, subjectOf(key, names));
+        const free = last === undefined || noteIn(last.header.get(noteHeader)).holder === undefined;
+        return free ? await keeper.take(key, { expected: last?.seq ?? 0, asked }) : undefined;
+      } catch (error) {
+        return pass(error);
+      }
+    },
+    taken,
+    count: (beginning) => [...seen.values()].filter((note) => note.key.startsWith(beginning) && isTaken(note)).length,
+    changes,
+    async close() {
+      clearInterval(forgetting);
+      await keeper.close();
+      follower.stop();
+    },
+  };
+}
+
+/** Writes what we have again and again, and says in time when that fails. */
+function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
+  const mine = new Map<string, Held>();
+
+  const write = (note: Note, expected: number) =>
+    link.publish({ subject: subjectOf(note.key, names), note: JSON.stringify(note), body: "", expected });
+  const drop = (held: Held, reason: string) => {
+    mine.delete(held.lease.key);
+    held.lost.abort(new ActionError("interrupted", reason));
+  };
+  const release = async (held: Held) => {
+    const { key } = held.lease;
+    if (mine.get(key) === held) {
+      mine.delete(key);
+      await held.renewing;
+      await write({ key }, held.sequence).catch(pass);
+    }
+  };
+  const renew = async (held: Held) => {
+    const asked = performance.now();
+    const { key } = held.lease;
+    try {
+      held.sequence = await write({ key, holder }, held.sequence);
+      held.goodUntil = asked + leaseMs * trusted;
+    } catch (error) {
+      pass(error);
+      if (error instanceof Conflict) {
+        await recheck(held);
+      }
+    }
+  };
+  /** Where we wrote it without hearing so, it is still ours. */
+  const recheck = async (held: Held) => {
+    const last = await link.last(names.leases, subjectOf(held.lease.key, names));
+    if (last !== undefined && noteIn(last.header.get(noteHeader)).holder === holder) {
+      held.sequence = last.seq;
+    } else if (mine.get(held.lease.key) === held) {
+      drop(held, "another replica has taken over");
+    }
+  };
+  const each = (everyMs: number, act: (held: Held) => void) =>
+    setInterval(() => {
+      for (const held of mine.values()) {
+        act(held);
+      }
+    }, everyMs);
+  const timers = [
+    each(leaseMs / renewals, (held) => {
+      held.renewing = held.renewing.then(() => renew(held)).catch(pass);
+    }),
+    each(leaseMs / 40, (held) => {
+      if (performance.now() > held.goodUntil) {
+        drop(held, "NATS did not answer in time: another replica may have taken over");
+      }
+    }),
+  ];
+
+  return {
+    has: (key: string) => mine.has(key),
+    async take(key: string, { expected, asked }: { readonly expected: number; readonly asked: number }) {
+      const lost = new AbortController();
+      const sequence = await write({ key, holder }, expected);
+      const lease: Lease = { key, lost: lost.signal, release: () => release(held) };
+      const goodUntil = asked + leaseMs * trusted;
+      const held: Held = { lease, lost, sequence, goodUntil, renewing: Promise.resolve() };
+      mine.set(key, held);
+      return lease;
+    },
+    async close() {
+      timers.forEach(clearInterval);
+      await Promise.all([...mine.values()].map(release));
+    },
+  };
+}
+
+function subjectOf(key: string, names: Names): string {
+  return names.subject("lease", tokenOf(key));
+}
+
+function noteIn(text: string): Note {
+  return JSON.parse(text) as Note;
+}
+
+/** What cannot be written now is tried again at the next beat, or forgotten by the server in time. */
+function pass(error: unknown): undefined {
+  if (error instanceof Conflict || error instanceof LedgerUnavailable) {
+    return undefined;
+  }
+  throw error;
+}

@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { createBell } from "./bell.ts";
+import type { Lease, Leases } from "./leases.ts";
+import { parts } from "./names.ts";
+
+/**
+ * Which parts of the work are ours. Nobody decides it for others: each replica takes what is free up to its share of the replicas
+ * it sees, and lets go of what it has beyond it as soon as nothing of that is being worked on.
+ */
+export interface Parts {
+  /** Undefined where it is not ours. */
+  leaseOf(part: number): Lease | undefined;
+  /** Whether we take work at all; without, all goes to the others. */
+  want(wanted: boolean): void;
+  close(): Promise<void>;
+}
+
+export interface PartsOptions {
+  readonly leases: Leases;
+  /** This process. */
+  readonly id: string;
+  readonly balanceMs: number;
+  /** Resolves when everything is read that the holders before us have written. */
+  catchUp(): Promise<void>;
+  /** They are ours from now on. */
+  onGained(gained: ReadonlySet<number>): void;
+  isIdle(part: number): boolean;
+}
+
+const replicaKeys = "replica.";
+
+export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }: PartsOptions): Parts {
+  const ours = new Map<number, Lease>();
+  const stir = createBell();
+  const closing = new AbortController();
+  let wanted = false;
+  let membership: Lease | undefined;
+
+  const leaseOf = (part: number) => {
+    const lease = ours.get(part);
+    return lease?.lost.aborted === true ? undefined : lease;
+  };
+  const share = async () => {
+    if (!wanted) {
+      return 0;
+    }
+    if (membership === undefined || membership.lost.aborted) {
+      membership = await leases.take(replicaKeys + id);
+    }
+    return Math.ceil(parts / Math.max(1, leases.count(replicaKeys)));
+  };
+  const letGo = async (part: number) => {
+    const lease = ours.get(part);
+    ours.delete(part);
+    await lease?.release();
+  };
+  const take = async (count: number) => {
+    const free = shuffled(allParts().filter((part) => !ours.has(part) && !leases.taken(keyOf(part)))).slice(0, count);
+    const taken = await Promise.all(free.map(async (part) => ({ part, lease: await leases.take(keyOf(part)) })));
+    const gained = taken.flatMap(({ part, lease }) => (lease === undefined ? [] : [{ part, lease }]));
+    if (gained.length === 0) {
+      return;
+    }
+    try {
+      await catchUp();
+    } catch {
+      await Promise.all(gained.map(({ lease }) => lease.release()));
+      return;
+    }
+    for (const { part, lease } of gained) {
+      ours.set(part, lease);
+    }
+    onGained(new Set(gained.map(({ part }) => part)));
+  };
+  const balance = async () => {
+    for (const part of ours.keys()) {
+      if (leaseOf(part) === undefined) {
+        ours.delete(part);
+      }
+    }
+    const fair = await share();
+    const tooMany = [...ours.keys()].filter(isIdle).slice(0, Math.max(0, ours.size - fair));
+    await Promise.all(tooMany.map(letGo));
+    if (ours.size < fair) {
+      await take(fair - ours.size);
+    }
+    if (!wanted && ours.size === 0) {
+      await membership?.release();
+      membership = undefined;
+    }
+  };
+  const running = (async () => {
+    while (!closing.signal.aborted) {
+      const next = Promise.race([stir.rung(), sleep(balanceMs, undefined, { signal: closing.signal })]);
+      await balance();
+      await next.catch(() => {});
+    }
+  })();
+
+  return {
+    leaseOf,
+    want(now) {
+      wanted = now;
+      if (now) {
+        stir.ring();
+      }
+    },
+    async close() {
+      closing.abort();
+      stir.ring();
+      await running;
+    },
+  };
+}
+
+function allParts(): number[] {
+  return Array.from({ length: parts }, (_, part) => part);
+}
+
+function keyOf(part: number): string {
+  return `part.${part}`;
+}
+
+/** Replicas that look at the same time do not all want the same one. */
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}
