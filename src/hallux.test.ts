@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { realCatalogue } from "../test/support/real-catalogue.ts";
 import { loadConfig } from "./config/load.ts";
 import { startHallux } from "./hallux.ts";
@@ -33,16 +33,56 @@ it("gives senders and actions one grace period together, and then stops whatever
   expect(first).toBe("stopped");
 });
 
-/** Takes requests and never answers. */
-async function silentServer(): Promise<number> {
-  const server = createServer(() => {});
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
+it("begins nothing more while a slow sender uses up the grace period", async () => {
+  let asked = 0;
+  const apiServer = await server((_, response) => {
+    asked += 1;
+    response.writeHead(503).end();
   });
-  return (server.address() as AddressInfo).port;
+  const hallux = await start({ SHUTDOWN_GRACE_SECONDS: "2", SHUTDOWN_DELAY_SECONDS: "0" }, apiServer);
+  const halfARequest = connect(hallux.port, "127.0.0.1");
+  halfARequest.on("error", () => {});
+  halfARequest.write("POST / HTTP/1.1\r\nHost: hallux\r\nContent-Length: 100\r\n\r\n{");
+  await fetch(`http://127.0.0.1:${hallux.port}/`, { method: "POST", body: anEvent });
+  await vi.waitFor(() => expect(asked).toBeGreaterThan(0), { timeout: 4_000 });
+
+  const stopped = hallux.stop();
+  await sleep(50);
+  const askedSoFar = asked;
+  await stopped;
+
+  expect(asked).toBe(askedSoFar);
+});
+
+it("lets go of the ledger where it cannot start", async () => {
+  const apiServer = await silentServer();
+  const directory = mkdtempSync(join(tmpdir(), "hallux-test-"));
+  const place = { LEDGER_PATH: directory, SHUTDOWN_DELAY_SECONDS: "0" };
+  await expect(
+    start({ ...place, TLS_CERT_FILE: "cert", TLS_KEY_FILE: "key", TLS_CLIENT_CA_FILE: "ca" }, apiServer),
+  ).rejects.toThrow("holds no certificate");
+
+  const hallux = await start(place, apiServer);
+
+  expect(hallux.port).toBeGreaterThan(0);
+  await hallux.stop();
+});
+
+/** Takes requests and never answers. */
+function silentServer(): Promise<number> {
+  return server(() => {});
+}
+
+/** Its port. */
+async function server(answer: RequestListener): Promise<number> {
+  const listening = createServer(answer);
+  listening.listen(0, "127.0.0.1");
+  await once(listening, "listening");
+  onTestFinished(() => {
+    listening.closeAllConnections();
+    listening.close();
+  });
+  return (listening.address() as AddressInfo).port;
 }
 
 function start(env: Readonly<Record<string, string>>, apiServerPort: number) {

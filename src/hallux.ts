@@ -77,7 +77,11 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
   };
   const stopping = new AbortController();
 
-  const intake = await intakeOf(house);
+  const intake = await intakeOf(house).catch(async (error: unknown) => {
+    // Its threads would keep the process alive, and the directory with it.
+    await ledger.close();
+    throw error;
+  });
   const engine = engineOf(house);
   const { address, port } = await intake.listen().catch(async (error: unknown) => {
     await engine.stop(0);
@@ -96,9 +100,8 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
       stopping.abort();
       await sleep(config.shutdown_delay_seconds * 1000);
       const graceMs = config.shutdown_grace_seconds * 1000;
-      const until = performance.now() + graceMs;
-      await intake.close(graceMs);
-      await engine.stop(Math.max(0, until - performance.now()));
+      // Together: a slow sender must not use up the grace period of the actions. What it sends waits in the ledger.
+      await Promise.all([intake.close(graceMs), engine.stop(graceMs)]);
       await ledger.close();
       await kubernetes.close();
     },

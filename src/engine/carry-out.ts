@@ -1,7 +1,7 @@
 import { ActionError } from "../catalogue/errors.ts";
 import type { Outcome } from "../catalogue/outcome.ts";
 import type { FalcoEvent } from "../events/event.ts";
-import { subjectOf } from "../events/target.ts";
+import { subjectOf, type Target } from "../events/target.ts";
 import type { Action } from "../rules/rule.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { type Ends, type ExecuteOptions, execute, failureOf, isRepeatable, type Postponed } from "./execute.ts";
@@ -9,7 +9,7 @@ import type { Journal } from "./journal.ts";
 import type { Notifications } from "./notifications.ts";
 import type { PastAction, PastResponse } from "./past.ts";
 import type { Response } from "./plan.ts";
-import { type EndedAction, report, tell } from "./report.ts";
+import { type EndedAction, report, type Tellings, tell } from "./report.ts";
 
 export interface CarryOutOptions extends ExecuteOptions {
   readonly notifications: Notifications;
@@ -23,6 +23,7 @@ export interface Course {
   readonly past: PastResponse | undefined;
   readonly journal: Journal;
   readonly ends: Ends;
+  readonly tellings: Tellings;
 }
 
 export interface Carried {
@@ -34,7 +35,7 @@ export interface Carried {
 
 /** The actions of one response, in order, each recorded and notified; those on record as ended are not run again. */
 export async function carryOut(course: Course, options: CarryOutOptions): Promise<Carried> {
-  const { response, past, journal } = course;
+  const { response, past, journal, tellings } = course;
   const told: Promise<boolean>[] = [];
 
   for (const [position, action] of response.rule.actions.entries()) {
@@ -47,6 +48,7 @@ export async function carryOut(course: Course, options: CarryOutOptions): Promis
       tell(endedAction(response, position, { action, outcome }), untold(response, before, options), {
         ...options,
         journal,
+        tellings,
       }),
     );
     if (endsResponse(action, outcome)) {
@@ -88,31 +90,41 @@ function interrupted({ rule, target }: Response): Outcome {
 
 /**
  * A response whose rule is no longer there, or has other actions now: what has not ended ends as a failure. `known` is what is on
- * record.
+ * record. Whom the rule wanted told is not known any more: the default notifiers are.
  */
 export function closeUnknown(
   known: PastResponse,
   event: FalcoEvent,
-  { journal, options }: { readonly journal: Journal; readonly options: CarryOutOptions },
+  { journal, tellings, options }: Pick<Course, "journal" | "tellings"> & { readonly options: CarryOutOptions },
 ): Carried {
-  const position = known.actions.findIndex(({ outcome }) => outcome === undefined);
-  const action = known.actions[position];
-  if (known.closed || action === undefined) {
-    return { postponed: undefined, told: [] };
-  }
-  const target = subjectOf(event);
-  const words = `rule "${known.rule}" is no longer loaded with these actions: what was left of the response is not done`;
-  const error = new ActionError(action.inFlight ? "interrupted" : "cancelled", words);
-  const outcome = failureOf(error, { target, durationMs: 0, dryRun: false });
   const rule = { name: known.rule, description: undefined };
-  const ended: EndedAction = { response: known.id, event, target, rule, action, position, outcome };
+  const target = subjectOf(event);
+  const undone = known.closed ? -1 : known.actions.findIndex(({ outcome }) => outcome === undefined);
+  const told: Promise<boolean>[] = [];
 
-  journal.write(
-    { type: "ended", at: now(options), response: known.id, action: position, outcome },
-    { type: "closed", at: now(options), response: known.id },
-  );
-  report(ended, options);
-  return { postponed: undefined, told: [tell(ended, options.defaultNotifiers, { ...options, journal })] };
+  for (const [position, action] of known.actions.entries()) {
+    const outcome = position === undone ? notDone(known.rule, action, target) : action.outcome;
+    if (outcome === undefined) {
+      continue;
+    }
+    const ended: EndedAction = { response: known.id, event, target, rule, action, position, outcome };
+    if (position === undone) {
+      journal.write({ type: "ended", at: now(options), response: known.id, action: position, outcome });
+      report(ended, options);
+    }
+    const notifiers = new Set(options.defaultNotifiers).difference(action.notified);
+    told.push(tell(ended, notifiers, { ...options, journal, tellings }));
+  }
+  if (!known.closed) {
+    journal.write({ type: "closed", at: now(options), response: known.id });
+  }
+  return { postponed: undefined, told };
+}
+
+function notDone(rule: string, { inFlight }: PastAction, target: Target): Outcome {
+  const words = `rule "${rule}" is no longer loaded with these actions: what was left of the response is not done`;
+  const error = new ActionError(inFlight ? "interrupted" : "cancelled", words);
+  return failureOf(error, { target, durationMs: 0, dryRun: false });
 }
 
 function endsResponse(action: Action, outcome: Outcome): boolean {

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Actionner, Call, Context, Notification, Notifier } from "../catalogue/catalogue.ts";
 import { ActionError, TargetGone } from "../catalogue/errors.ts";
 import { ignored, type Outcome, type Result, success } from "../catalogue/outcome.ts";
@@ -443,17 +443,11 @@ describe("a dry run", () => {
   });
 });
 
-describe("contexts", () => {
-  const context = (fetch: Context["fetch"]): Context => ({
-    id: "facts",
-    summary: "",
-    target: "pod",
-    elements: [],
-    uses: [],
-    rbac: [],
-    fetch,
-  });
+function context(fetch: Context["fetch"]): Context {
+  return { id: "facts", summary: "", target: "pod", elements: [], uses: [], rbac: [], fetch };
+}
 
+describe("contexts", () => {
   it("hand their facts to the action that asked for them", async () => {
     const facts: object[] = [];
     const reading = actionner(async (call) => {
@@ -566,6 +560,39 @@ describe("a ledger that fails", () => {
     const { outcomes } = await respond([rule([action(acting)])], undefined, { ledger });
 
     expect(order).toEqual(["not recorded", "not recorded", "acted"]);
+    expect(outcomes).toMatchObject([{ status: "success" }]);
+  });
+
+  it("to finish an event that no rule matches is no error of our own", async () => {
+    let failures = 1;
+    const lines: string[] = [];
+    const ledger = withWork(await memoryLedger(), (work) => ({
+      finish: () => (failures-- > 0 ? noDisk() : work.finish()),
+    }));
+
+    await respond([], undefined, {
+      ledger,
+      logger: pino({ level: "warn" }, { write: (line) => void lines.push(JSON.parse(line).msg) }),
+    });
+
+    expect(lines).toEqual(["event could not be recorded to its end; it is tried again"]);
+  });
+
+  it("to give work is asked again", async () => {
+    const ledger = await memoryLedger();
+    let failures = 1;
+    const failing: Ledger = {
+      ...ledger,
+      work(room, signal) {
+        if (failures-- > 0) {
+          throw new LedgerUnavailable("no disk");
+        }
+        return ledger.work(room, signal);
+      },
+    };
+
+    const { outcomes } = await respond([rule([action(actionner(async () => done))])], undefined, { ledger: failing });
+
     expect(outcomes).toMatchObject([{ status: "success" }]);
   });
 
@@ -698,6 +725,45 @@ describe("an attempt that fails", () => {
     });
 
     expect(order).toEqual(["first", "second", "first"]);
+  });
+
+  it("tells nobody twice of the action before it, however slow the notifier", async () => {
+    const told: string[] = [];
+    const delivered = Promise.withResolvers<void>();
+    const slow = notifierNamed("slow", ({ notification }) => {
+      told.push(notification.action.name);
+      return delivered.promise;
+    });
+    let runs = 0;
+    const failing = actionner(async () => {
+      runs += 1;
+      if (runs === 1) {
+        throw new ActionError("unavailable", "down");
+      }
+      return done;
+    });
+    const rules = [rule([action(actionner(async () => done)), action(failing, { name: "next" })])];
+    const { engine, ledger } = await start(rules, {
+      ...retried,
+      patience: { ...limits.patience, totalMs: 0 },
+      notifications: createNotifications({
+        ...noNotifiers,
+        timeoutMs: 60_000,
+        notifiers: [{ notifier: slow, settings: {} }],
+        clients: {} as Clients,
+      }),
+      defaultNotifiers: ["slow"],
+    });
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await vi.waitFor(() => expect(told).toContain("next"), { timeout: 4_500 });
+
+    delivered.resolve();
+    await idle(ledger);
+    await engine.stop(1_000);
+
+    const [record] = (await ledger.responses({ limit: 1 })).responses;
+    expect(told).toEqual(["act", "next"]);
+    expect(record?.transitions.filter(({ type }) => type === "notified")).toHaveLength(2);
   });
 
   it("looks again at a target that could not be read", async () => {
@@ -855,6 +921,24 @@ describe("an event that an earlier process left unfinished", () => {
     expect(notified).toEqual([]);
   });
 
+  it("is closed where its rule is gone and all its actions had ended, and tells whom that concerns", async () => {
+    const ledger = await memoryLedger();
+    const acting = action(actionner(async () => done));
+    const recorded: Transition[] = [];
+    const leaving = withWork(ledger, (work) => ({
+      history: [planned([acting]), started, ended],
+      async record(transitions) {
+        recorded.push(...transitions);
+        return work.record(transitions);
+      },
+    }));
+
+    const { notified } = await respond([], [event], { ledger: leaving });
+
+    expect(recorded.map(({ type }) => type)).toEqual(["closed", "notified"]);
+    expect(notified.map(({ outcome }) => outcome.message)).toEqual(["done before"]);
+  });
+
   it("follows the plan, not the rules that match now", async () => {
     const acting = action(actionner(async () => done));
     const other = rule([acting], { name: "a new rule" });
@@ -890,6 +974,11 @@ describe("an event that an earlier process left unfinished", () => {
 });
 
 describe("stopping", () => {
+  async function typesIn(ledger: Ledger) {
+    const [record] = (await ledger.responses({ limit: 1 })).responses;
+    return record?.transitions.map(({ type }) => type);
+  }
+
   async function stopped(acting: Actionner, graceMs: number, overrides: Overrides = {}) {
     const running = await start([rule([action(acting), action(actionner(async () => done))])], overrides);
     await running.ledger.accept(eventOf({ pod: "shop/cart-1" }));
@@ -939,6 +1028,44 @@ describe("stopping", () => {
 
     expect(outcomes).toEqual([]);
     expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("leaves what may not run twice and is yet to be tried again to the next process", async () => {
+    const refused = actionner(() => Promise.reject(new ActionError("unavailable", "refused", { notBegun: true })), {
+      idempotent: false,
+    });
+
+    const { outcomes, ledger } = await stopped(refused, 60_000, {
+      patience: { firstMs: 3_600_000, longestMs: 3_600_000, totalMs: 7_200_000 },
+      retryMs: 7_200_000,
+    });
+
+    expect(outcomes).toEqual([]);
+    expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("puts on record that what may not run twice had not begun", async () => {
+    const hanging = context(() => new Promise(() => {}));
+    const acting = action(
+      actionner(async () => done, { idempotent: false }),
+      { contexts: [hanging] },
+    );
+    const { engine, ledger } = await start([rule([acting])]);
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("started"));
+
+    await engine.stop(10);
+
+    expect(await typesIn(ledger)).toEqual(["planned", "started", "retrying"]);
+  });
+
+  it("does not wait for a ledger that cannot write that an event is finished", async () => {
+    const ledger = withWork(await memoryLedger(), () => ({ finish: () => new Promise(() => {}) }));
+    const { engine, notified } = await start([rule([action(actionner(async () => done))])], { ledger });
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await vi.waitFor(() => expect(notified).toHaveLength(1));
+
+    await expect(engine.stop(10)).resolves.toBeUndefined();
   });
 
   it("records nothing of an event that another process has taken over", async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { ActionError } from "../catalogue/errors.ts";
 import type { Ledger, Room } from "../ledger/ledger.ts";
 import type { RuleSet } from "../rules/rule.ts";
@@ -7,6 +8,9 @@ import { createResponder } from "./respond.ts";
 
 /** Of the grace period: kept to tell what was interrupted. */
 const shareOfLastWords = 0.1;
+
+/** After the grace period: for what was interrupted to be written, where the ledger can be written. */
+const recordingMs = 1_000;
 
 /** After an error of our own: it may come again. */
 const afterFaultMs = 60_000;
@@ -27,7 +31,7 @@ export interface EngineOptions extends CarryOutOptions {
 export interface Engine {
   /**
    * Takes no more work and begins no more actions; waits for those that run at most so long, then interrupts them. Resolves when
-   * nothing runs. What is left waits in the ledger.
+   * nothing runs. What is left waits in the ledger, which is not waited for where it cannot be written.
    */
   stop(graceMs: number): Promise<void>;
 }
@@ -49,7 +53,22 @@ export function startEngine(options: EngineOptions): Engine {
       void handling.finally(() => underWay.delete(handling));
     }
   };
-  const takingWork = takeWork();
+  /** A ledger that fails to give is asked again: without work the process would live for nothing. */
+  const keepTaking = async () => {
+    for (let ended = false; !ended; ) {
+      ended = await takeWork().then(
+        () => true,
+        (err: unknown) => {
+          options.logger.error({ err }, "the ledger gives no work; it is asked again");
+          return false;
+        },
+      );
+      await (ended
+        ? undefined
+        : sleep(options.giveBackMs, undefined, { signal: stopping.signal }).catch(() => undefined));
+    }
+  };
+  const takingWork = keepTaking();
 
   return {
     async stop(graceMs) {
@@ -58,9 +77,11 @@ export function startEngine(options: EngineOptions): Engine {
       options.notifications.end();
       const interrupt = setTimeout(() => interruption.abort(interrupted), graceMs * (1 - shareOfLastWords));
       const silence = setTimeout(() => options.notifications.stop(), graceMs);
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const enough = setTimeout(resolve, graceMs + recordingMs);
       await takingWork;
-      await Promise.all(underWay);
-      await options.notifications.drained();
+      await Promise.race([Promise.all(underWay).then(() => options.notifications.drained()), late]);
+      clearTimeout(enough);
       clearTimeout(interrupt);
       clearTimeout(silence);
     },

@@ -97,12 +97,14 @@ export async function execute(step: Step, options: ExecuteOptions): Promise<Outc
 /** What became of the attempts so far. */
 interface Course {
   attempts: number;
+  /** The start of the last attempt is on record, and not yet its end. */
+  started: boolean;
   /** The last attempt has begun with what cannot be taken back by beginning again. */
   begun: boolean;
 }
 
 async function settle(step: Step, target: Target, options: ExecuteOptions): Promise<Ending | Postponed> {
-  const course: Course = { attempts: step.attempts, begun: false };
+  const course: Course = { attempts: step.attempts, started: false, begun: false };
   try {
     return await withRetries({
       // Once it was postponed, each turn is one attempt.
@@ -115,7 +117,7 @@ async function settle(step: Step, target: Target, options: ExecuteOptions): Prom
   } catch (thrown) {
     const error = asActionError(thrown);
     if (isUnfinished(step, course, error)) {
-      return { status: "postponed", afterMs: undefined };
+      return leave(step, course, { error, options });
     }
     if (isPassing(error) && mayRepeat(step, course, error) && isInTime(step, error, options)) {
       retrying(step, course, { error, options });
@@ -143,6 +145,18 @@ function isUnfinished(step: Step, course: Course, error: ActionError): boolean {
   return lost.aborted || (stopped && mayRepeat(step, course, error));
 }
 
+/** To the next process, which would take for perhaps done what is on record as started. */
+function leave(
+  step: Step,
+  course: Course,
+  failed: { readonly error: ActionError; readonly options: ExecuteOptions },
+): Postponed {
+  if (course.started && !isRepeatable(step.action, step.response.rule) && !step.ends.lost.aborted) {
+    retrying(step, course, failed);
+  }
+  return { status: "postponed", afterMs: undefined };
+}
+
 function mayRepeat({ action, response }: Step, { begun }: Course, { notBegun }: ActionError): boolean {
   return isRepeatable(action, response.rule) || !begun || notBegun;
 }
@@ -160,6 +174,8 @@ function retrying(
   const { response, position: action, journal } = step;
   const at = options.clock().toISOString();
   const labels = { rule: response.rule.name, actionner: step.action.actionner.id, code };
+  course.started = false;
+  course.begun = false;
   options.metrics.actionRetried(labels);
   options.logger[course.attempts === step.attempts + 1 ? "warn" : "debug"](
     { ...labels, action: step.action.name, target: describeTarget(response.target), message },
@@ -249,6 +265,7 @@ async function run(step: Bound, course: Course, options: ExecuteOptions): Promis
   const at = options.clock().toISOString();
 
   journal.write({ type: "started", at, response: response.id, action: position, attempt: course.attempts });
+  course.started = true;
   if (!isRepeatable(action, rule)) {
     await recorded(journal);
   }

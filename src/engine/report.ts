@@ -60,9 +60,22 @@ export function report(
   );
 }
 
+/**
+ * What is being told now, by response, action and notifier: an event that was given back and goes on meanwhile must not have it told
+ * again.
+ */
+export type Tellings = Map<string, Telling>;
+
+interface Telling {
+  /** Of the one who has the event now. */
+  journal: Journal;
+  readonly told: Promise<boolean>;
+}
+
 export interface TellOptions extends ReportOptions {
   readonly notifications: Notifications;
   readonly journal: Journal;
+  readonly tellings: Tellings;
 }
 
 /**
@@ -70,7 +83,7 @@ export interface TellOptions extends ReportOptions {
  * process stops, or the outcome itself could not be recorded.
  */
 export async function tell(ended: EndedAction, notifiers: Iterable<string>, options: TellOptions): Promise<boolean> {
-  const { notifications, journal, clock } = options;
+  const { journal, tellings } = options;
   const recorded = await journal.durable().then(
     () => true,
     () => false,
@@ -78,22 +91,36 @@ export async function tell(ended: EndedAction, notifiers: Iterable<string>, opti
   if (!recorded) {
     return false;
   }
-  const { event, response, rule, action, position, outcome } = ended;
-  const notification: Notification = { event, response, rule, action, outcome, at: clock().toISOString() };
-  const deliveries = [...notifiers].map(async (notifier) => {
-    const delivery = await notifications.send(notifier, notification);
-    if (delivery.status === "stopped") {
-      return false;
-    }
-    const error = problemOf(delivery);
-    options.metrics.notified(notifier, delivery.status);
-    if (delivery.status === "failure") {
-      options.logger.warn({ notifier, rule: rule.name, message: error }, "notification failed");
-    }
-    journal.write({ type: "notified", at: clock().toISOString(), response, action: position, notifier, error });
-    return true;
+  const told = [...notifiers].map((notifier) => {
+    const key = `${ended.response} ${ended.position} ${notifier}`;
+    const telling = tellings.get(key) ?? { journal, told: tellOne(ended, notifier, { key, options }) };
+    telling.journal = journal;
+    tellings.set(key, telling);
+    return telling.told;
   });
-  return (await Promise.all(deliveries)).every(Boolean);
+  return (await Promise.all(told)).every(Boolean);
+}
+
+async function tellOne(
+  { event, response, rule, action, position, outcome }: EndedAction,
+  notifier: string,
+  { key, options }: { readonly key: string; readonly options: TellOptions },
+): Promise<boolean> {
+  const { notifications, tellings, clock, metrics, logger } = options;
+  const notification: Notification = { event, response, rule, action, outcome, at: clock().toISOString() };
+  const delivery = await notifications.send(notifier, notification);
+  const journal = tellings.get(key)?.journal ?? options.journal;
+  tellings.delete(key);
+  if (delivery.status === "stopped") {
+    return false;
+  }
+  const error = problemOf(delivery);
+  metrics.notified(notifier, delivery.status);
+  if (delivery.status === "failure") {
+    logger.warn({ notifier, rule: rule.name, message: error }, "notification failed");
+  }
+  journal.write({ type: "notified", at: clock().toISOString(), response, action: position, notifier, error });
+  return true;
 }
 
 function problemOf(delivery: Delivery): string | undefined {

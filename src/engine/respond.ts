@@ -10,7 +10,7 @@ import { createJournal, type Journal } from "./journal.ts";
 import { type PastResponse, pastOf } from "./past.ts";
 import { createPermits, type Permits } from "./permits.ts";
 import { createSightings, lookAt, type Response } from "./plan.ts";
-import { summaryOf, uuidOf } from "./report.ts";
+import { summaryOf, type Tellings, uuidOf } from "./report.ts";
 
 /** Looks at the API server for destructive actions, at the same time. */
 const maxLooks = 32;
@@ -25,15 +25,16 @@ export function createResponder(
 ): (work: Work) => Promise<void> {
   /** A flood must not ask the API server about thousands of pods at once: their deadlines would pass in the crowd. */
   const looks = createPermits({ total: maxLooks, of: () => maxLooks });
+  const tellings: Tellings = new Map();
 
   return async (work) => {
     const past = pastOf(work.history);
     const matched = past.length === 0 ? match(work.event, options) : [];
     if (matched.length + past.length === 0) {
-      return work.finish();
+      return finish(work, options);
     }
     const journal = createJournal(work);
-    const course = { work, journal, looks, ends: endsOf(work, stop), options: logging(work.event, options) };
+    const course = { work, journal, looks, tellings, ends: endsOf(work, stop), options: logging(work.event, options) };
     await respond(past.length === 0 ? begin(matched, course) : resume(past, course), course);
   };
 }
@@ -55,7 +56,7 @@ async function respond(tasks: readonly Task[], { work, journal, options }: Cours
   }
   work.release();
   const settled = await Promise.all(told);
-  return settled.every(Boolean) ? finish(work, journal, options) : work.giveBack(options.giveBackMs);
+  return settled.every(Boolean) ? finish(work, options, journal) : work.giveBack(options.giveBackMs);
 }
 
 /** When the first of its responses may go on. */
@@ -70,9 +71,9 @@ async function giveBack(
 }
 
 /** Where not all could be recorded, it is tried again: what is on record by then tells from where on. */
-async function finish(work: Work, journal: Journal, { logger, giveBackMs }: EngineOptions): Promise<void> {
+async function finish(work: Work, { logger, giveBackMs }: EngineOptions, journal?: Journal): Promise<void> {
   try {
-    await journal.durable();
+    await journal?.durable();
     globalThis.halluxFailpoint?.("before-finish");
     await work.finish();
   } catch (err) {
@@ -86,6 +87,7 @@ interface Course {
   readonly work: Work;
   readonly journal: Journal;
   readonly looks: Permits;
+  readonly tellings: Tellings;
   readonly ends: Ends;
   readonly options: EngineOptions;
 }

@@ -32,13 +32,11 @@ export interface Attempts<T> {
 export async function withRetries<T>({ patience, may, again, signal, attempt }: Attempts<T>): Promise<T> {
   const until = performance.now() + patience.totalMs;
   const { promise: ended, reject } = Promise.withResolvers<never>();
-  let trying = false;
+  let waiting = false;
   const tracked = async () => {
     signal.throwIfAborted();
-    trying = true;
-    return attempt().finally(() => {
-      trying = false;
-    });
+    waiting = false;
+    return attempt();
   };
   const mayFollow = (error: Error) =>
     isPassing(error) && performance.now() + (error.retryAfterMs ?? 0) < until && (may?.(error) ?? true);
@@ -47,12 +45,13 @@ export async function withRetries<T>({ patience, may, again, signal, attempt }: 
     backoff: { next: (context: Context) => patiently(exponential(patience), context) },
   });
   policy.onRetry((reason) => {
+    waiting = true;
     if ("error" in reason && reason.error instanceof ActionError) {
       again?.(reason.error);
     }
   });
   // The policy's own wait does not end with a signal.
-  const end = () => (trying ? undefined : reject(signal.reason));
+  const end = () => (waiting ? reject(signal.reason) : undefined);
 
   signal.addEventListener("abort", end, { once: true });
   try {

@@ -79,6 +79,21 @@ describe("a commit that fails", () => {
     expect(ledger.backlog().events).toBe(0);
   });
 
+  it("keeps what is given back until something can be recorded again, else it would be done over and over", async () => {
+    const ledger = await openLedger(newDirectory(), { pace: { retryMs: 100, tendMs: 10 } });
+    const [event] = await acceptAll(ledger, [{ pod: "shop/a" }]);
+    const next = taker(ledger);
+    const work = await next();
+    failing(1);
+    await expect(work.record([planned("r-1", event)])).rejects.toBeInstanceOf(LedgerUnavailable);
+
+    work.giveBack(0);
+    const again = await next();
+
+    expect(ledger.faults()).toEqual([]);
+    expect(again.event.id).toBe(event?.id);
+  });
+
   it("does not undo that work is finished: that is written as soon as it can be", async () => {
     const directory = newDirectory();
     const ledger = await openLedger(directory);
@@ -221,6 +236,25 @@ describe("an event on record that cannot be given", () => {
     expect(work?.event.id).toBe(other?.id);
     expect(remarks).toEqual([expect.stringContaining(`event ${strange?.id} is not acted on`)]);
     expect(ledger.backlog().events).toBe(1);
+  });
+
+  it("leaves its history to no other, where somebody removed it from the file", async () => {
+    const directory = newDirectory();
+    const before = await openLedger(directory);
+    const [gone] = await acceptAll(before, [{ pod: "shop/a" }]);
+    const [work] = await take(before, 1);
+    await work?.record([planned("r-1", gone)]);
+    await before.close();
+    const db = new DatabaseSync(join(directory, "ledger.db"));
+    db.exec("DELETE FROM unfinished");
+    db.close();
+
+    const next = await openLedger(directory);
+    await acceptAll(next, [{ pod: "shop/b" }]);
+    await next.close();
+    const [other] = await take(await openLedger(directory), 1);
+
+    expect(other?.history).toEqual([]);
   });
 
   it("is dropped and told, where somebody removed it from the file", async () => {

@@ -50,6 +50,7 @@ interface Bell {
 
 const usualPace: Pace = { retryMs: 3000, tendMs: 1000 };
 const readAgainMs = 1000;
+const writableAgainMs = 250;
 const closedReason = "the ledger is closed: Hallux is stopping";
 
 /**
@@ -68,14 +69,14 @@ export async function createSqliteLedger(options: SqliteLedgerOptions): Promise<
     clock: options.clock,
   });
   const later = (entry: Entry, afterMs: number) => {
-    const again = () => {
+    if (afterMs > 0) {
+      setTimeout(later, afterMs, entry, 0).unref();
+    } else if (journal.fault === undefined || journal.closed) {
       backlog.again(entry);
       bell.ring();
-    };
-    if (afterMs === 0) {
-      again();
     } else {
-      setTimeout(again, afterMs).unref();
+      // What can be recorded nowhere would be done over and over.
+      later(entry, writableAgainMs);
     }
   };
   const work = { backlog, journal, later, rouse: bell.ring, clock: options.clock };
@@ -87,9 +88,10 @@ export async function createSqliteLedger(options: SqliteLedgerOptions): Promise<
     { writer, reader, journal, backlog, restore },
   );
   const close = async () => {
-    upkeep.stop();
+    const stopped = upkeep.stop();
     await journal.close(closedReason);
     bell.ring();
+    await stopped;
     await reader.close();
     await writer.close();
   };

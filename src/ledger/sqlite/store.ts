@@ -160,9 +160,11 @@ function finish({ keep, drop }: Statements, finished: readonly FinishedRow[], at
 }
 
 function recover(db: DatabaseSync): Recovery {
-  const last = db.prepare(
-    "SELECT max(seq) AS seq FROM (SELECT max(seq) AS seq FROM unfinished UNION SELECT max(seq) FROM finished)",
-  );
+  // Steps of an event whose row is lost (a file moved away under a running server) are no other event's history.
+  const last = db.prepare(`
+    SELECT max(seq) AS seq FROM
+      (SELECT max(seq) AS seq FROM unfinished UNION SELECT max(seq) FROM finished UNION SELECT max(event) FROM steps)
+  `);
   const known = db.prepare(
     `SELECT key, id, at FROM (SELECT key, id, at, finished_at FROM finished ORDER BY finished_at DESC LIMIT ${rememberedKeys})
      WHERE key IS NOT NULL ORDER BY finished_at`,

@@ -40,7 +40,8 @@ export interface Upkeep {
   failed(reason: string): void;
   /** To the operator; the same again only after something else. */
   tell(message: string): void;
-  stop(): void;
+  /** Resolves when nothing is being opened any more. */
+  stop(): Promise<void>;
 }
 
 export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep {
@@ -49,6 +50,7 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
   const timers = new Map<() => Promise<void>, NodeJS.Timeout>();
   let stopped = false;
   let restored = false;
+  let opening = Promise.resolve();
   let told = "";
 
   /** Does not keep the process alive. */
@@ -71,7 +73,11 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
       restored = true;
     }
   };
-  const retry = async () => {
+  const retry = () => {
+    opening = openAgain();
+    return opening;
+  };
+  const openAgain = async () => {
     try {
       await reader.close();
       await open();
@@ -116,6 +122,7 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
       for (const timer of timers.values()) {
         clearTimeout(timer);
       }
+      return opening;
     },
   };
 }
