@@ -148,7 +148,7 @@ export const sections = {
     tls_cert_file: text("Certificate that Hallux shows, PEM"),
     tls_key_file: text("Its private key, PEM"),
     prefix: text(
-      "First part of the names of streams, buckets and subjects: one for each Hallux that shares the servers",
+      "First part of the names of streams and subjects: one for each Hallux that shares the servers",
       {
         default: "hallux",
         pattern: "^[A-Za-z0-9_-]{1,32}$",
