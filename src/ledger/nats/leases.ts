@@ -1,6 +1,6 @@
 import { ActionError } from "../../catalogue/errors.ts";
+import { type Bell, createBell } from "../bell.ts";
 import { LedgerUnavailable } from "../ledger.ts";
-import { type Bell, createBell } from "./bell.ts";
 import { follow } from "./follower.ts";
 import { Conflict, type Link, noteHeader } from "./link.ts";
 import { type Names, tokenOf } from "./names.ts";

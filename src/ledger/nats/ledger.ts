@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import type { FalcoEvent } from "../../events/event.ts";
+import { type Bell, createBell } from "../bell.ts";
 import { rememberedKeys } from "../deduplication.ts";
 import { type Acceptance, type Hold, type Ledger, LedgerUnavailable, type Room, type Work } from "../ledger.ts";
 import { accept } from "./accept.ts";
-import { type Bell, createBell } from "./bell.ts";
 import type { NatsServerOptions } from "./connect.ts";
 import { follow } from "./follower.ts";
 import { createHistory, type History } from "./history.ts";

@@ -1,7 +1,7 @@
 import { JetStreamApiCodes, JetStreamApiError, JsHeaders, type StoredMsg } from "@nats-io/jetstream";
 import { headers } from "@nats-io/transport-node";
+import { createBell } from "../bell.ts";
 import { LedgerUnavailable } from "../ledger.ts";
-import { createBell } from "./bell.ts";
 import type { Client, Session } from "./session.ts";
 
 export interface Message {

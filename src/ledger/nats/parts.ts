@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createBell } from "./bell.ts";
+import { createBell } from "../bell.ts";
 import type { Lease, Leases } from "./leases.ts";
 import { parts } from "./names.ts";
 

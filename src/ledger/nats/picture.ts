@@ -2,8 +2,8 @@ import type { FalcoEvent } from "../../events/event.ts";
 import type { Backlog } from "../../telemetry/metrics.ts";
 import { type Waiting, waitingOf } from "../lanes.ts";
 import type { Transition } from "../ledger.ts";
-import type { Delivery } from "./follower.ts";
 import { createCounts } from "./counts.ts";
+import type { Delivery } from "./follower.ts";
 import { digestOf, partOf } from "./names.ts";
 
 /** An event that is accepted and not yet finished. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type JetStreamClient, JetStreamApiError, type JetStreamManager, jetstream } from "@nats-io/jetstream";
+import { JetStreamApiError, type JetStreamClient, type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import { errors, type NatsConnection } from "@nats-io/transport-node";
+import { createBell } from "../bell.ts";
 import { LedgerUnavailable } from "../ledger.ts";
-import { createBell } from "./bell.ts";
 import { connectTo, describeServers, type NatsServerOptions } from "./connect.ts";
 import type { Names } from "./names.ts";
 import { prepareStreams, type StreamOptions } from "./streams.ts";

@@ -1,6 +1,6 @@
 import type { FalcoEvent } from "../../events/event.ts";
-import { createLanes, type Waiting } from "../lanes.ts";
 import type { Backlog as Figures } from "../../telemetry/metrics.ts";
+import { createLanes, type Waiting } from "../lanes.ts";
 import type { Room } from "../ledger.ts";
 
 /** An event that is accepted and not finished. */

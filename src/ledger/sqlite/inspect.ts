@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import type { Transition } from "../ledger.ts";
 import { holderOf } from "./lock.ts";
 import { schemaVersion } from "./migrations.ts";

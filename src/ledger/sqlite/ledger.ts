@@ -1,5 +1,6 @@
 import { decodeEvent } from "../../events/decode.ts";
 import type { FalcoEvent } from "../../events/event.ts";
+import { type Bell, createBell } from "../bell.ts";
 import { createDeduplication, type Deduplication, keyOf } from "../deduplication.ts";
 import { waitingOf } from "../lanes.ts";
 import { type Acceptance, type Ledger, LedgerUnavailable, type Room, type Work } from "../ledger.ts";
@@ -40,12 +41,6 @@ interface Parts {
   readonly seqs: { next: number };
   readonly work: WorkPeers;
   readonly tell: (message: string) => void;
-}
-
-/** Wakes those who wait for work. */
-interface Bell {
-  ring(): void;
-  readonly rung: Promise<undefined>;
 }
 
 const usualPace: Pace = { retryMs: 3000, tendMs: 1000 };
@@ -179,7 +174,7 @@ async function* workFrom(parts: Parts, room: Room, signal: AbortSignal): AsyncGe
     while (!hasEnded()) {
       const taken = backlog.take(room);
       const work =
-        taken === undefined ? await bell.rung : (giveAtHand(parts, taken) ?? (await giveStored(parts, taken.entry)));
+        taken === undefined ? await bell.rung() : (giveAtHand(parts, taken) ?? (await giveStored(parts, taken.entry)));
       if (work !== undefined && hasEnded()) {
         work.giveBack(0);
       } else if (work !== undefined) {
@@ -260,20 +255,6 @@ function desksFor({ directory, pid, thread = true, execArgv }: SqliteLedgerOptio
   }
   const desk = inlineDesk(place);
   return { writer: desk, reader: { ...desk, close: async () => undefined } };
-}
-
-function createBell(): Bell {
-  let waiting: PromiseWithResolvers<undefined> | undefined;
-  return {
-    ring() {
-      waiting?.resolve(undefined);
-      waiting = undefined;
-    },
-    get rung() {
-      waiting ??= Promise.withResolvers();
-      return waiting.promise;
-    },
-  };
 }
 
 function messageOf(error: unknown): string {

@@ -6,12 +6,15 @@ export interface Bell {
 }
 
 export function createBell(): Bell {
-  let next = Promise.withResolvers<void>();
+  let next: PromiseWithResolvers<void> | undefined;
   return {
     ring() {
-      next.resolve();
-      next = Promise.withResolvers();
+      next?.resolve();
+      next = undefined;
     },
-    rung: () => next.promise,
+    rung() {
+      next ??= Promise.withResolvers();
+      return next.promise;
+    },
   };
 }
