@@ -51,6 +51,19 @@ describe("ledger check", () => {
     expect(code).toBe(1);
   });
 
+  it("tells each fault on a line of its own", async () => {
+    const directory = newDirectory();
+    const ledger = await openLedger(directory);
+    await acceptAll(ledger, [{ output: "x".repeat(50_000) }]);
+    await ledger.close();
+    damageOverflowOf(directory, "unfinished");
+
+    const { out } = await run(["check", "--path", directory]);
+
+    expect(out).toMatch(/\n {2}Tree \d+ page \d+/);
+    expect(out).not.toContain(String.raw`\u000a`);
+  });
+
   it("tells that a file is none of SQLite's", async () => {
     const directory = newDirectory();
     writeFileSync(join(directory, "ledger.db"), "x".repeat(5000));
@@ -122,6 +135,23 @@ describe("ledger export", () => {
     expect(code).toBe(1);
   });
 
+  it("does not complain of rows that are all there", async () => {
+    const directory = newDirectory();
+    const ledger = await openLedger(directory, { windowSeconds: 0 });
+    await acceptAll(
+      ledger,
+      Array.from({ length: 40 }, (_, n) => ({ pod: `shop/p-${n}`, output: "x".repeat(n % 5 === 2 ? 20_000 : 10) })),
+    );
+    await ledger.close();
+    damageOverflowOf(directory, "unfinished");
+
+    const { out, err } = await run(["export", "--path", directory]);
+
+    const ranges = [...err.matchAll(/seq (\d+) to (\d+):/g)].map(([, from, to]) => Number(to) - Number(from) + 1);
+    expect(Math.min(...ranges)).toBeGreaterThan(0);
+    expect(ranges.reduce((sum, rows) => sum + rows, 0)).toBe(40 - linesOf(out).length);
+  });
+
   it("says that there is no ledger", async () => {
     const directory = newDirectory();
 
@@ -156,6 +186,20 @@ function damage(directory: string, table: string): void {
   const content = readFileSync(file);
   const page = Number(pages[Math.min(pages.length - 1, 1)]?.["pageno"]);
   content.fill(0xff, (page - 1) * pageSize, page * pageSize);
+  writeFileSync(file, content);
+}
+
+/** Where the texts go on that are too long for a page. */
+function damageOverflowOf(directory: string, table: string): void {
+  const file = join(directory, "ledger.db");
+  const db = new DatabaseSync(file, { readOnly: true });
+  const pages = db.prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'overflow'").all(table);
+  const pageSize = Number(db.prepare("PRAGMA page_size").get()?.["page_size"]);
+  db.close();
+  const content = readFileSync(file);
+  for (const { pageno } of pages) {
+    content.fill(0xff, (Number(pageno) - 1) * pageSize, Number(pageno) * pageSize);
+  }
   writeFileSync(file, content);
 }
 

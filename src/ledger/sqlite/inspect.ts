@@ -119,7 +119,7 @@ function damageIn(db: DatabaseSync): readonly string[] {
     const found = db
       .prepare(`PRAGMA integrity_check(${damageShown})`)
       .all()
-      .map((row) => String(row["integrity_check"]));
+      .flatMap((row) => String(row["integrity_check"]).split("\n"));
     return found.filter((line) => line !== "ok");
   } catch (error) {
     return [messageOf(error)];
@@ -195,7 +195,7 @@ function* rowsOf(db: DatabaseSync, query: Query, complain: (fault: string) => vo
   const { table, key, columns } = query;
   let from: number | undefined = 0;
   while (from !== undefined) {
-    let last = from - 1;
+    let last: number = from - 1;
     try {
       const sql = `SELECT ${key} AS position, ${columns} FROM ${table} WHERE ${key} >= ? ORDER BY ${key}`;
       for (const row of db.prepare(sql).iterate(from)) {
@@ -204,13 +204,17 @@ function* rowsOf(db: DatabaseSync, query: Query, complain: (fault: string) => vo
       }
       return;
     } catch (error) {
-      const next = readableAfter(db, query, { last, from });
-      complain(
-        `table ${table}, ${key} ${last + 1} to ${next === undefined ? "the end" : next - 1}: ${messageOf(error)}`,
-      );
+      const next: number | undefined = readableAfter(db, query, { last, from });
+      if (next !== last + 1) {
+        complain(`table ${table}, ${key} ${last + 1} to ${endBefore(next)}: ${messageOf(error)}`);
+      }
       from = next;
     }
   }
+}
+
+function endBefore(next: number | undefined): string {
+  return next === undefined ? "the end" : String(next - 1);
 }
 
 /** Found from the end of the table. Where one began to read is not to be tried again. */
