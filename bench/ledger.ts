@@ -6,6 +6,7 @@ import { decodeEvent } from "../src/events/decode.ts";
 import type { FalcoEvent } from "../src/events/event.ts";
 import type { Ledger, Work } from "../src/ledger/ledger.ts";
 import { createSqliteLedger } from "../src/ledger/sqlite/ledger.ts";
+import { atLeast, atMost, report as figures } from "./figure.ts";
 import { median } from "./support.ts";
 
 /**
@@ -133,10 +134,18 @@ function report(): void {
   const growth = median(late.map(({ heapUsed }) => heapUsed)) - median(early.map(({ heapUsed }) => heapUsed));
   const fileShare = Math.max(...rows.map(({ disk }) => disk)) / retentionBytes;
   const wallShare = median(late.map(({ perSecond }) => perSecond)) / median(early.map(({ perSecond }) => perSecond));
-  console.log(`late/early, events by CPU          ${lateShare.toFixed(2)} (goal ≥ ${goals.lateShare})`);
-  console.log(`late/early, events per second      ${wallShare.toFixed(2)} (where nothing else runs, the same)`);
-  console.log(`heap growth                       ${mebi(growth)} (goal ≤ ${goals.heapGrowthMiB} MiB)`);
-  console.log(`most on disk/retention             ${fileShare.toFixed(2)} (goal ≤ ${goals.fileShare})`);
-  const met = lateShare >= goals.lateShare && growth <= goals.heapGrowthMiB * 1_048_576 && fileShare <= goals.fileShare;
-  process.exitCode = met ? 0 : 1;
+  figures([
+    atLeast("1 M events through the ledger, late/early", lateShare, goals.lateShare, {
+      measured: `${count} events, by CPU time against decoding`,
+      against: `by the clock ${wallShare.toFixed(2)}`,
+    }),
+    atMost("the same, heap growth MiB", growth / 1_048_576, goals.heapGrowthMiB, {
+      measured: mebi(growth).trim(),
+      against: mebi(median(early.map(({ heapUsed }) => heapUsed))).trim(),
+    }),
+    atMost("the same, most on disk / retention", fileShare, goals.fileShare, {
+      measured: mebi(fileShare * retentionBytes).trim(),
+      against: mebi(retentionBytes).trim(),
+    }),
+  ]);
 }

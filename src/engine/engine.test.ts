@@ -718,13 +718,14 @@ describe("an attempt that fails", () => {
     });
     const events = ["first", "second"].map((uuid) => eventOf({ pod: "shop/cart-1", uuid }));
 
-    await respond([rule([action(acting)])], events, {
+    const { metrics } = await respond([rule([action(acting)])], events, {
       ...retried,
       patience: { ...limits.patience, totalMs: 0 },
       ledger,
     });
 
     expect(order).toEqual(["first", "second", "first"]);
+    expect(metrics.calls).not.toContainEqual(["responseResumed"]);
   });
 
   it("tells nobody twice of the action before it, however slow the notifier", async () => {

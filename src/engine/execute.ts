@@ -177,7 +177,7 @@ function retrying(
   course.started = false;
   course.begun = false;
   options.metrics.actionRetried(labels);
-  options.logger[course.attempts === step.attempts + 1 ? "warn" : "debug"](
+  options.logger[course.attempts === 1 ? "warn" : "debug"](
     { ...labels, action: step.action.name, target: describeTarget(response.target), message },
     "action failed and is tried again",
   );

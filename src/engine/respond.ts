@@ -27,7 +27,11 @@ export function createResponder(
   const looks = createPermits({ total: maxLooks, of: () => maxLooks });
   const tellings: Tellings = new Map();
 
+  /** Events that this process has given back: they go on, but not after a restart. */
+  const postponed = new Set<string>();
+
   return async (work) => {
+    const isOurs = postponed.delete(work.event.id);
     const past = pastOf(work.history);
     const matched = past.length === 0 ? match(work.event, options) : [];
     if (matched.length + past.length === 0) {
@@ -35,11 +39,18 @@ export function createResponder(
     }
     const journal = createJournal(work);
     const course = { work, journal, looks, tellings, ends: endsOf(work, stop), options: logging(work.event, options) };
-    await respond(past.length === 0 ? begin(matched, course) : resume(past, course), course);
+    if (past.length > 0 && !isOurs) {
+      noteResumption(past, course);
+    }
+    await respond(past.length === 0 ? begin(matched, course) : resume(past, course), course, postponed);
   };
 }
 
-async function respond(tasks: readonly Task[], { work, journal, options }: Course): Promise<void> {
+async function respond(
+  tasks: readonly Task[],
+  { work, journal, options }: Course,
+  postponed: Set<string>,
+): Promise<void> {
   const faults: unknown[] = [];
   const told: Promise<boolean>[] = [];
   const waits: (number | undefined)[] = [];
@@ -52,6 +63,7 @@ async function respond(tasks: readonly Task[], { work, journal, options }: Cours
     throw new AggregateError(faults, `${faults.length} of ${tasks.length} responses failed: ${faults[0]}`);
   }
   if (waits.length > 0) {
+    postponed.add(work.event.id);
     return giveBack(work, journal, waits, options);
   }
   work.release();
@@ -124,13 +136,18 @@ function begin(matched: readonly Rule[], course: Course): readonly Task[] {
   return responses.map((response) => () => carryOut({ ...course, response, past: undefined }, options));
 }
 
+function noteResumption(past: readonly PastResponse[], { options }: Course): void {
+  options.logger.info({ responses: past.map(({ id }) => id) }, "event goes on where an earlier process left it");
+  for (const _ of past) {
+    options.metrics.responseResumed();
+  }
+}
+
 /** The responses that an earlier process has planned, whatever would match now. */
 function resume(past: readonly PastResponse[], course: Course): readonly Task[] {
   const { options } = course;
   const { rules } = options.rules();
-  options.logger.info({ responses: past.map(({ id }) => id) }, "event goes on where it was left");
   return past.map((known) => {
-    options.metrics.responseResumed();
     const rule = rules.find((candidate) => describes(candidate, known));
     if (rule === undefined) {
       return async () => closeUnknown(known, course.work.event, course);
