@@ -147,13 +147,10 @@ export const sections = {
     tls_ca_file: text("Authorities of the servers' certificates, PEM"),
     tls_cert_file: text("Certificate that Hallux shows, PEM"),
     tls_key_file: text("Its private key, PEM"),
-    prefix: text(
-      "First part of the names of streams and subjects: one for each Hallux that shares the servers",
-      {
-        default: "hallux",
-        pattern: "^[A-Za-z0-9_-]{1,32}$",
-      },
-    ),
+    prefix: text("First part of the names of streams and subjects: one for each Hallux that shares the servers", {
+      default: "hallux",
+      pattern: "^[A-Za-z0-9_-]{1,32}$",
+    }),
     replicas: integer("Servers that keep each record", { default: 1, minimum: 1, maximum: 5 }),
     domain: text("JetStream domain"),
   }),
