@@ -105,12 +105,13 @@ interface Course {
 
 async function settle(step: Step, target: Target, options: ExecuteOptions): Promise<Ending | Postponed> {
   const course: Course = { attempts: step.attempts, started: false, begun: false };
+  const may = (error: ActionError) => mayRepeat(step, course, error) && isInTime(step, error, options);
   try {
     return await withRetries({
       // Once it was postponed, each turn is one attempt.
       patience: step.attempts === 0 ? options.patience : { ...options.patience, totalMs: 0 },
       signal: step.ends.begin,
-      may: (error) => mayRepeat(step, course, error) && isInTime(step, error, options),
+      may,
       again: (error) => retrying(step, course, { error, options }),
       attempt: () => attempt({ ...step, target }, course, options),
     });
@@ -119,7 +120,7 @@ async function settle(step: Step, target: Target, options: ExecuteOptions): Prom
     if (isUnfinished(step, course, error)) {
       return leave(step, course, { error, options });
     }
-    if (isPassing(error) && mayRepeat(step, course, error) && isInTime(step, error, options)) {
+    if (isPassing(error) && may(error)) {
       retrying(step, course, { error, options });
       return { status: "postponed", afterMs: waitOf(step, error, options) };
     }
