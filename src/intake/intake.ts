@@ -125,7 +125,8 @@ function createHandler(
  */
 function senderOf(request: IncomingMessage): () => string | undefined {
   let remote: string | undefined;
-  queueMicrotask(() => {
+  // Microtasks run while node:http still parses the request, before it knows that all of it is there.
+  setImmediate(() => {
     remote = request.complete ? undefined : request.socket.remoteAddress;
   });
   return () => remote ?? request.socket.remoteAddress;

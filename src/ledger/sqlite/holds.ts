@@ -1,6 +1,7 @@
 import type { Hold } from "../ledger.ts";
 
-const never = new AbortController().signal;
+/** Nobody else can have what this process has: the files are its own. */
+export const neverLost = new AbortController().signal;
 
 /** Keys that one at a time may have, first come first served; within this process. */
 export interface Holds {
@@ -15,7 +16,7 @@ export function createHolds(): Holds {
   const holdOn = (key: string): Hold => {
     let out = true;
     return {
-      lost: never,
+      lost: neverLost,
       release() {
         const [next] = out ? (held.get(key) ?? []) : [];
         if (out && next === undefined) {

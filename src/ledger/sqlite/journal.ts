@@ -1,6 +1,11 @@
 import { LedgerUnavailable } from "../ledger.ts";
 import type { Batch, EventRow, FinishedRow, RepeatRow, StepsRow } from "./batch.ts";
 
+/** A commit costs about as much for so many rows as for one: it does not wait for more. */
+const rowsWorthACommit = 16;
+/** Nobody waits for an end to be on disk: so long it waits for something to go with. */
+const endsAloneMs = 10;
+
 /** Group commit: while one batch is being written, the next one collects. */
 export interface Journal {
   /** Resolves when it is on disk, and all that was added before. Rejects with LedgerUnavailable. */
@@ -50,6 +55,7 @@ class GroupCommit implements Journal {
   #collecting = collect();
   #finishes: Finish[] = [];
   #writing: Promise<void> | undefined;
+  #endsAlone: NodeJS.Timeout | undefined;
   #fault: string | undefined;
   #closed = false;
 
@@ -84,9 +90,7 @@ class GroupCommit implements Journal {
       return written.promise;
     }
     this.#finishes.push({ row, written });
-    if (this.#fault === undefined) {
-      this.#schedule();
-    }
+    this.#schedule();
     return written.promise;
   }
 
@@ -99,11 +103,14 @@ class GroupCommit implements Journal {
   resume(): void {
     if (!this.#closed) {
       this.#fault = undefined;
-      this.#schedule();
+      this.#begin();
     }
   }
 
   async close(reason: string): Promise<void> {
+    if (this.#fault === undefined) {
+      this.#begin();
+    }
     this.#closed = true;
     this.#fault = reason;
     while (this.#writing !== undefined) {
@@ -124,13 +131,39 @@ class GroupCommit implements Journal {
     return this.#collecting.written.promise;
   }
 
-  /** At the end of the turn, so that all that came in with it go together. */
-  #schedule(): void {
+  get #rows(): number {
     const { events, repeats, steps } = this.#collecting;
-    const count = events.length + repeats.length + steps.length + this.#finishes.length;
-    if (this.#writing === undefined && count > 0) {
-      this.#writing = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#write());
+    return events.length + repeats.length + steps.length;
+  }
+
+  #schedule(): void {
+    if (this.#rows > 0 || this.#closed) {
+      this.#begin();
+    } else if (this.#finishes.length > 0) {
+      this.#endsAlone ??= setTimeout(() => this.#writeEnds(), endsAloneMs);
     }
+  }
+
+  #writeEnds(): void {
+    this.#endsAlone = undefined;
+    if (this.#fault === undefined) {
+      this.#begin();
+    }
+  }
+
+  #begin(): void {
+    if (this.#writing === undefined && this.#rows + this.#finishes.length > 0) {
+      this.#writing = this.#gather().then(() => this.#write());
+    }
+  }
+
+  /** Until the end of a turn that brought nothing more: what comes in at about the same time goes together. */
+  async #gather(): Promise<void> {
+    let before: number;
+    do {
+      before = this.#rows;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    } while (this.#rows > before && this.#rows < rowsWorthACommit);
   }
 
   async #write(): Promise<void> {
@@ -138,6 +171,8 @@ class GroupCommit implements Journal {
     const [{ written, ...rows }, finishes] = [this.#collecting, this.#finishes];
     this.#collecting = collect();
     this.#finishes = [];
+    clearTimeout(this.#endsAlone);
+    this.#endsAlone = undefined;
     try {
       await commit({ ...rows, finished: finishes.map(({ row }) => row), at: clock() });
       written.resolve();

@@ -1,6 +1,7 @@
 import type { FalcoEvent } from "../../events/event.ts";
 import { LedgerUnavailable, type Transition, type Work } from "../ledger.ts";
 import type { Backlog, Entry } from "./backlog.ts";
+import { neverLost } from "./holds.ts";
 import type { Journal } from "./journal.ts";
 import { stepsRow } from "./steps.ts";
 
@@ -20,7 +21,6 @@ export interface Given {
   readonly history: readonly Transition[];
 }
 
-const never = new AbortController().signal;
 /** When something could not be written, its event is not given again at once. */
 const afterFaultMs = 1000;
 
@@ -55,7 +55,7 @@ export function workOn(entry: Entry, { event, history }: Given, peers: WorkPeers
     event,
     durable: entry.written,
     history,
-    lost: never,
+    lost: neverLost,
     async record(transitions) {
       if (entry.lost) {
         throw new LedgerUnavailable("the event could not be written: its sender was told so");
