@@ -596,6 +596,17 @@ describe("a ledger that fails", () => {
     expect(outcomes).toMatchObject([{ status: "success" }]);
   });
 
+  it("does not make an event that goes on in this process one that an earlier process left", async () => {
+    let failures = 1;
+    const ledger = withWork(await memoryLedger(), (work) => ({
+      finish: () => (failures-- > 0 ? noDisk() : work.finish()),
+    }));
+
+    const { metrics } = await respond([rule([action(actionner(async () => done))])], undefined, { ledger });
+
+    expect(metrics.calls.filter(([name]) => name === "responseResumed")).toEqual([]);
+  });
+
   it("to finish an event is logged, and it is tried again", async () => {
     let failures = 1;
     const lines: string[] = [];
@@ -980,11 +991,17 @@ describe("stopping", () => {
     return record?.transitions.map(({ type }) => type);
   }
 
-  async function stopped(acting: Actionner, graceMs: number, overrides: Overrides = {}) {
+  async function stopped(
+    acting: Actionner,
+    graceMs: number,
+    { whenStopping = () => undefined, ...overrides }: Overrides & { readonly whenStopping?: () => void } = {},
+  ) {
     const running = await start([rule([action(acting), action(actionner(async () => done))])], overrides);
     await running.ledger.accept(eventOf({ pod: "shop/cart-1" }));
     await turn();
-    await running.engine.stop(graceMs);
+    const stopping = running.engine.stop(graceMs);
+    whenStopping();
+    await stopping;
     const [record] = (await running.ledger.responses({ limit: 1 })).responses;
     return { ...running, outcomes: record === undefined ? [] : outcomesOf(record) };
   }
@@ -1007,13 +1024,13 @@ describe("stopping", () => {
   });
 
   it("lets a running action end, and begins no other", async () => {
+    const { promise: ending, resolve: whenStopping } = Promise.withResolvers<void>();
     const slow = actionner(async () => {
-      await turn();
-      await turn();
+      await ending;
       return done;
     });
 
-    const { outcomes, ledger } = await stopped(slow, 5_000);
+    const { outcomes, ledger } = await stopped(slow, 5_000, { whenStopping });
 
     expect(outcomes).toMatchObject([{ status: "success" }]);
     expect(ledger.backlog().events).toBe(1);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ActionError } from "../catalogue/errors.ts";
-import type { Ledger, Room } from "../ledger/ledger.ts";
+import type { Ledger, Room, Work } from "../ledger/ledger.ts";
 import type { RuleSet } from "../rules/rule.ts";
 import type { CarryOutOptions } from "./carry-out.ts";
 import { uuidOf } from "./report.ts";
@@ -42,10 +42,21 @@ export function startEngine(options: EngineOptions): Engine {
   const interruption = new AbortController();
   const respond = createResponder(options, { begin: stopping.signal, run: interruption.signal });
   const underWay = new Set<Promise<void>>();
+  /** Events that this process has given back: they go on, but not after a restart. */
+  const givenBack = new Set<string>();
 
   const takeWork = async () => {
-    for await (const work of options.ledger.work(options.room, stopping.signal)) {
-      const handling = respond(work).catch((err: unknown) => {
+    for await (const given of options.ledger.work(options.room, stopping.signal)) {
+      const { id } = given.event;
+      const isOurs = givenBack.delete(id);
+      const work: Work = {
+        ...given,
+        giveBack(afterMs) {
+          givenBack.add(id);
+          given.giveBack(afterMs);
+        },
+      };
+      const handling = respond(work, isOurs).catch((err: unknown) => {
         options.logger.error({ err, uuid: uuidOf(work.event) }, "event not handled to the end: internal error");
         work.giveBack(afterFaultMs);
       });

@@ -18,20 +18,16 @@ const maxLooks = 32;
 /** Carries out one response of an event. */
 type Task = () => Promise<Carried>;
 
-/** match → plan → guard → execute → record → notify, for one event. */
+/** match → plan → guard → execute → record → notify, for one event. `isOurs`: it was given back by this process. */
 export function createResponder(
   options: EngineOptions,
   stop: Pick<Ends, "begin" | "run">,
-): (work: Work) => Promise<void> {
+): (work: Work, isOurs: boolean) => Promise<void> {
   /** A flood must not ask the API server about thousands of pods at once: their deadlines would pass in the crowd. */
   const looks = createPermits({ total: maxLooks, of: () => maxLooks });
   const tellings: Tellings = new Map();
 
-  /** Events that this process has given back: they go on, but not after a restart. */
-  const postponed = new Set<string>();
-
-  return async (work) => {
-    const isOurs = postponed.delete(work.event.id);
+  return async (work, isOurs) => {
     const past = pastOf(work.history);
     const matched = past.length === 0 ? match(work.event, options) : [];
     if (matched.length + past.length === 0) {
@@ -42,15 +38,11 @@ export function createResponder(
     if (past.length > 0 && !isOurs) {
       noteResumption(past, course);
     }
-    await respond(past.length === 0 ? begin(matched, course) : resume(past, course), course, postponed);
+    await respond(past.length === 0 ? begin(matched, course) : resume(past, course), course);
   };
 }
 
-async function respond(
-  tasks: readonly Task[],
-  { work, journal, options }: Course,
-  postponed: Set<string>,
-): Promise<void> {
+async function respond(tasks: readonly Task[], { work, journal, options }: Course): Promise<void> {
   const faults: unknown[] = [];
   const told: Promise<boolean>[] = [];
   const waits: (number | undefined)[] = [];
@@ -63,7 +55,6 @@ async function respond(
     throw new AggregateError(faults, `${faults.length} of ${tasks.length} responses failed: ${faults[0]}`);
   }
   if (waits.length > 0) {
-    postponed.add(work.event.id);
     return giveBack(work, journal, waits, options);
   }
   work.release();

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -7,15 +7,26 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { createNatsLedger } from "../../src/ledger/nats/ledger.ts";
 import { Secret } from "../../src/schema/secret.ts";
-import { type NatsServer, type NatsServerSettings, natsBinaries, startNats, withoutNats } from "../peers/nats.ts";
+import {
+  freePorts,
+  type NatsServer,
+  type NatsServerSettings,
+  natsBinaries,
+  startNats,
+  withoutNats,
+} from "../peers/nats.ts";
 import { eventOf } from "../support/events.ts";
-import { taker } from "../support/ledger-contract.ts";
+import { newDirectory } from "../support/sqlite-ledger.ts";
+import { acceptAll, closed, planned, take, taker } from "../support/ledger-contract.ts";
 import { createAccount } from "./account.ts";
+import { detourTo } from "./detour.ts";
 import { openLedger, type Settings, settingsOf } from "./replicas.ts";
 
 const [binary] = natsBinaries.slice(-1);
 const certificates = fileURLToPath(new URL("../../src/intake/fixtures", import.meta.url));
+const operations = new URL("../../docs/operations.md", import.meta.url);
 const certificate = (name: string) => join(certificates, `${name}.pem`);
 
 async function server(settings: Omit<NatsServerSettings, "binary"> = {}): Promise<NatsServer> {
@@ -49,6 +60,66 @@ describe.skipIf(binary === undefined)("nats ledger: who we are", () => {
     const ledger = await open({ servers: [url], user: "hallux", password: new Secret("s3cret") });
 
     expect(await ledger.accept(eventOf())).toEqual({ status: "accepted" });
+  });
+
+  it("may be as little as docs/operations.md says", async () => {
+    const [permissions] = /permissions \{[^}]*\}/.exec(readFileSync(operations, "utf8")) ?? [];
+    const { url } = await server({
+      config: `authorization { users: [{ user: hallux, password: p, ${permissions} }] }`,
+    });
+    const ours = { servers: [url], prefix: "hallux", user: "hallux", password: new Secret("p"), windowSeconds: 1 };
+    const remarks: string[] = [];
+    const ledger = await createNatsLedger({
+      ...settingsOf(ours),
+      clock: Date.now,
+      remark: (text) => remarks.push(text),
+    });
+    const same = { uuid: undefined, pod: "shop/cart-1" };
+
+    await ledger.accept(eventOf(same));
+    expect(await ledger.accept(eventOf(same))).toMatchObject({ status: "duplicate" });
+    await sleep(1_000);
+    await ledger.accept(eventOf(same));
+    await acceptAll(
+      ledger,
+      Array.from({ length: 40 }, (_, n) => ({ pod: `shop/p-${n}`, output: "x".repeat(200_000) })),
+    );
+    const again = await open({ ...ours, retention: { ageMs: 3_600_000, bytes: 1e8 } });
+    for (const [n, work] of (await take(again, 41)).entries()) {
+      await work.record([planned(`r-${n}`, work.event), closed(`r-${n}`)]);
+      await work.finish();
+    }
+    const [last] = await take(again, 1);
+    await last?.finish();
+    (await ledger.hold("workload", new AbortController().signal)).release();
+    await ledger.close();
+
+    expect((await again.responses({ limit: 50 })).responses).toHaveLength(41);
+    expect(await again.response("r-0")).toBeDefined();
+    expect(again.backlog().events).toBe(0);
+    expect(remarks).toEqual([]);
+  });
+
+  it("says once what it is forbidden, and does the rest", async () => {
+    const { url } = await server({
+      config:
+        'authorization { users: [{ user: h, password: p, permissions { publish: { deny: "$JS.API.STREAM.PURGE.>" } } }] }',
+    });
+    const remarks: string[] = [];
+    const settings = settingsOf({ servers: [url], user: "h", password: new Secret("p") });
+    const ledger = await createNatsLedger({ ...settings, clock: Date.now, remark: (text) => remarks.push(text) });
+    await acceptAll(
+      ledger,
+      Array.from({ length: 8 }, (_, n) => ({ pod: `shop/p-${n}` })),
+    );
+
+    for (const work of await take(ledger, 8)) {
+      await work.record([planned(work.event.id, work.event), closed(work.event.id)]);
+      await work.finish();
+    }
+    await ledger.close();
+
+    expect(remarks).toEqual([expect.stringMatching(/forbids what the ledger needs.*STREAM\.PURGE/)]);
   });
 
   it("is refused with a wrong password, which stays a secret", async () => {
@@ -93,6 +164,34 @@ describe.skipIf(binary === undefined)("nats ledger: who we are", () => {
   });
 });
 
+describe.skipIf(binary === undefined)("nats ledger: where JetStream is", () => {
+  it("is told by its domain, from behind a leaf node that has another", async () => {
+    const [leaves] = await freePorts(1);
+    const directory = newDirectory();
+    const jetStream = (domain: string) => `jetstream { domain: ${domain}, store_dir: "${join(directory, domain)}" }`;
+    await server({ jetStream: false, config: `${jetStream("hub")}\nleafnodes { listen: "127.0.0.1:${leaves}" }` });
+    const remotes = `leafnodes { remotes: [{ url: "nats-leaf://127.0.0.1:${leaves}" }] }`;
+    const leaf = await server({ jetStream: false, config: `${jetStream("leaf")}\n${remotes}` });
+    const ledger = await open({ servers: [leaf.url], domain: "hub", backlogBytes: 1e8 });
+    await until(() => ledger.faults().length === 0);
+
+    const sent = await acceptAll(
+      ledger,
+      Array.from({ length: 40 }, (_, n) => ({ pod: `shop/p-${n}`, output: "x".repeat(200_000) })),
+    );
+    const works = await take(ledger, 40);
+    for (const work of works) {
+      await work.record([planned(work.event.id, work.event), closed(work.event.id)]);
+      await work.finish();
+    }
+
+    expect(new Set(works.map(({ event }) => event.id))).toEqual(new Set(sent.map(({ id }) => id)));
+    expect(ledger.backlog().events).toBe(0);
+    const wrong = await open({ servers: [leaf.url], domain: "nowhere" });
+    await expectRefusal(wrong, /without JetStream in the domain nowhere/);
+  });
+});
+
 describe.skipIf(binary === undefined)("nats ledger: what is wrong", () => {
   it("is that nobody answers, until somebody does", async () => {
     const nats = await server();
@@ -104,6 +203,22 @@ describe.skipIf(binary === undefined)("nats ledger: what is wrong", () => {
 
     await until(() => ledger.faults().length === 0);
     expect(await ledger.accept(eventOf())).toEqual({ status: "accepted" });
+  });
+
+  it("does not keep a ledger from closing while it connects", async () => {
+    const detour = await detourTo((await server()).url, { delayMs: 1_000 });
+    detour.block();
+    const ledger = await createNatsLedger({
+      ...settingsOf({ servers: [detour.url] }),
+      clock: Date.now,
+      remark: () => {},
+    });
+
+    detour.open();
+    await detour.visited();
+    await ledger.close();
+
+    expect(ledger.faults()).toEqual([expect.stringContaining("closed")]);
   });
 
   it("is that JetStream is not enabled", async () => {

@@ -1,7 +1,9 @@
 import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { FalcoEvent } from "../../src/events/event.ts";
 import { describeTarget, subjectOf } from "../../src/events/target.ts";
-import { LedgerUnavailable, type Transition, type Work } from "../../src/ledger/ledger.ts";
+import { type Ledger, LedgerUnavailable, type Transition, type Work } from "../../src/ledger/ledger.ts";
+import { eventOf } from "../support/events.ts";
 import { createNatsLedger, type NatsLedgerOptions } from "../../src/ledger/nats/ledger.ts";
 
 /** What a replica is told on its command line. */
@@ -12,21 +14,38 @@ export interface ReplicaOptions {
   readonly log: string;
   /** How long an action takes. */
   readonly workMs: number;
+  /** On how many targets it accepts events, one after the other; none unless given. */
+  readonly accepts?: number | undefined;
 }
 
 /** A line of the log. `at` in milliseconds, by the machine's clock. */
 export interface LogEntry {
   readonly replica: string;
-  readonly step: "begin" | "end" | "lost";
+  readonly step: "accepted" | "begin" | "end" | "lost";
   readonly event: string;
   readonly target: string;
   readonly at: number;
 }
 
+/** As a sender that tries again when it is told to: resolves when the event is accepted. */
+export async function send(event: FalcoEvent, ledger: Ledger): Promise<void> {
+  while (true) {
+    try {
+      await ledger.accept(event);
+      return;
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailable)) {
+        throw error;
+      }
+      await sleep(100);
+    }
+  }
+}
+
 /** A replica without an engine: takes work, writes down when it worked on what, and ends it. */
-async function main({ name, ledger: options, log, workMs }: ReplicaOptions): Promise<void> {
+async function main({ name, ledger: options, log, workMs, accepts = 0 }: ReplicaOptions): Promise<void> {
   const ledger = await createNatsLedger({ ...options, clock: Date.now, remark: () => {} });
-  const write = (step: LogEntry["step"], { event }: Work) => {
+  const write = (step: LogEntry["step"], { event }: Pick<Work, "event">) => {
     const target = describeTarget(subjectOf(event));
     const entry: LogEntry = { replica: name, step, event: event.id, target, at: Date.now() };
     appendFileSync(log, `${JSON.stringify(entry)}\n`);
@@ -57,8 +76,20 @@ async function main({ name, ledger: options, log, workMs }: ReplicaOptions): Pro
     await work.finish();
   };
 
+  const accept = async (pod: string) => {
+    while (true) {
+      const event = eventOf({ pod });
+      await send(event, ledger);
+      write("accepted", { event });
+      await sleep(50);
+    }
+  };
+
   process.on("SIGTERM", () => void ledger.close().then(() => process.exit(0)));
   process.send?.("ready");
+  for (let n = 0; n < accepts; n++) {
+    void accept(`shop/cart-${n}`);
+  }
   for await (const work of ledger.work({ events: 16, bytes: 1e7 }, new AbortController().signal)) {
     act(work).catch((error: unknown) => {
       if (!(error instanceof LedgerUnavailable)) {

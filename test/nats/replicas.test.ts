@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { natsBinaries, type NatsServer, startNats, startNatsCluster, withoutNats } from "../peers/nats.ts";
 import { eventOf } from "../support/events.ts";
-import { clashesIn, endedIn, openLedger, send, settingsOf, startReplicas } from "./replicas.ts";
+import { type LogEntry, send } from "./replica.ts";
+import { clashesIn, endedIn, openLedger, settingsOf, startReplicas } from "./replicas.ts";
 
 /** In production 20 s; the same in all replicas. */
 const leaseMs = 3_000;
@@ -30,7 +31,10 @@ describe.each(natsBinaries)("replicas on nats-server $version", (binary) => {
     const events = eventsOn(60, 600);
 
     await Promise.all(events.map((event) => send(event, ledger)));
-    await replicas.until((log) => new Set(log.map(({ replica }) => replica)).size === 3 && endedIn(log).size > 200);
+    await replicas.until(
+      (log) =>
+        new Set(log.map(({ replica }) => replica)).size === 3 && endedIn(log).size > 200 && isBusy("replica-1", log),
+    );
     const killed = await replicas.kill("replica-1");
     await replicas.until((log) => endedIn(log).size === events.length);
 
@@ -90,6 +94,11 @@ describe.skipIf(newest === undefined)("replicas on a NATS cluster of three", () 
     await Promise.all(servers.map((server) => server.dispose()));
   });
 });
+
+function isBusy(name: string, log: readonly LogEntry[]): boolean {
+  const own = log.filter(({ replica }) => replica === name);
+  return 2 * own.filter(({ step }) => step === "begin").length > own.length;
+}
 
 /** Every replica comes to know that all is done. */
 async function settled(ledger: { backlog(): { readonly events: number } }): Promise<void> {

@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished } from "vitest";
-import type { FalcoEvent } from "../../src/events/event.ts";
-import { type Ledger, LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
 import { createNatsLedger, type NatsLedgerOptions } from "../../src/ledger/nats/ledger.ts";
 import type { LogEntry, ReplicaOptions } from "./replica.ts";
 
@@ -44,7 +43,7 @@ export interface Replicas {
 /** Replicas in processes of their own, ended with the test. */
 export async function startReplicas(
   count: number,
-  { ledger, workMs }: Pick<ReplicaOptions, "ledger" | "workMs">,
+  options: Pick<ReplicaOptions, "ledger" | "workMs" | "accepts">,
 ): Promise<Replicas> {
   const directory = mkdtempSync(join(tmpdir(), "hallux-replicas-"));
   const file = join(directory, "log.jsonl");
@@ -56,8 +55,7 @@ export async function startReplicas(
     rmSync(directory, { recursive: true });
   });
   for (const name of names) {
-    const options: ReplicaOptions = { name, ledger, log: file, workMs };
-    children.set(name, fork(script, [JSON.stringify(options)], { execArgv: [] }));
+    children.set(name, fork(script, [JSON.stringify({ name, log: file, ...options })], { execArgv: [] }));
   }
   await Promise.all([...children.values()].map((child) => new Promise((resolve) => child.once("message", resolve))));
 
@@ -91,21 +89,6 @@ async function end(child: ChildProcess): Promise<void> {
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
     await ended;
-  }
-}
-
-/** As a sender that tries again when it is told to: resolves when the event is accepted. */
-export async function send(event: FalcoEvent, ledger: Ledger): Promise<void> {
-  while (true) {
-    try {
-      await ledger.accept(event);
-      return;
-    } catch (error) {
-      if (!(error instanceof LedgerUnavailable)) {
-        throw error;
-      }
-      await sleep(100);
-    }
   }
 }
 

@@ -108,7 +108,8 @@ async function answering(url: string, child: ChildProcess): Promise<void> {
   throw new Error(`nats-server ended with ${child.exitCode}`);
 }
 
-async function freePorts(count: number): Promise<number[]> {
+/** On which nobody listens. */
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, () => {
       const server = createServer();

@@ -1,5 +1,6 @@
 import { createSqliteLedger } from "../../src/ledger/sqlite/ledger.ts";
 import { eventOf } from "./events.ts";
+import { roomyLedger } from "./ledger.ts";
 
 /**
  * A process with the ledger of a directory, for those who end it: `node test/support/ledger-child.ts <directory>`. Accepts events
@@ -9,12 +10,7 @@ const [, , directory = ""] = process.argv;
 
 try {
   const ledger = await createSqliteLedger({
-    directory,
-    pid: process.pid,
-    windowSeconds: 0,
-    backlogBytes: 1e9,
-    retention: { ageMs: 1e9, bytes: 1e9 },
-    clock: Date.now,
+    ...roomyLedger(directory),
     remark: (message) => console.error(message),
   });
   console.log("open");

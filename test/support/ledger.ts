@@ -1,19 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Ledger } from "../../src/ledger/ledger.ts";
-import { createSqliteLedger } from "../../src/ledger/sqlite/ledger.ts";
+import { createSqliteLedger, type SqliteLedgerOptions } from "../../src/ledger/sqlite/ledger.ts";
+
+/** Of an embedded ledger with much room, which takes every event for a new one. */
+export function roomyLedger(directory: string): SqliteLedgerOptions {
+  return {
+    directory,
+    pid: process.pid,
+    windowSeconds: 0,
+    backlogBytes: 1e9,
+    retention: { ageMs: 1e12, bytes: 1e12 },
+    clock: Date.now,
+    remark: () => undefined,
+  };
+}
 
 /** The embedded ledger, with nothing on disk and no thread. */
 export function memoryLedger(): Promise<Ledger> {
-  return createSqliteLedger({
-    directory: ":memory:",
-    thread: false,
-    pid: process.pid,
-    windowSeconds: 0,
-    backlogBytes: 1e6,
-    retention: { ageMs: 3_600_000, bytes: 1e9 },
-    clock: Date.now,
-    remark: () => undefined,
-  });
+  return createSqliteLedger({ ...roomyLedger(":memory:"), thread: false });
 }
 
 /** Resolves when every accepted event is finished. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { createSqliteLedger, type SqliteLedgerOptions } from "../../src/ledger/sqlite/ledger.ts";
+import { roomyLedger } from "./ledger.ts";
 
 /** Removed with the test. */
 export function newDirectory(): string {
@@ -15,13 +16,8 @@ export function newDirectory(): string {
 /** Without a thread, with much room and little patience, unless the options say otherwise; closed with the test. */
 export async function openLedger(directory: string, options: Partial<SqliteLedgerOptions> = {}): Promise<Ledger> {
   const ledger = await createSqliteLedger({
-    directory,
-    pid: process.pid,
+    ...roomyLedger(directory),
     windowSeconds: 5,
-    backlogBytes: 1e9,
-    retention: { ageMs: 1e12, bytes: 1e12 },
-    clock: Date.now,
-    remark: () => undefined,
     thread: false,
     pace: { retryMs: 10, tendMs: 10 },
     ...options,

@@ -2,7 +2,7 @@ import type { FalcoEvent } from "../../events/event.ts";
 import { keyOf } from "../deduplication.ts";
 import { type Acceptance, LedgerUnavailable } from "../ledger.ts";
 import type { History } from "./history.ts";
-import { Conflict, type Link, noteHeader } from "./link.ts";
+import { Conflict, type Link, noteHeader, noteIn } from "./link.ts";
 import { digestOf, type Names } from "./names.ts";
 import { type EventNote, entryOf, noteOf, type Picture } from "./picture.ts";
 
@@ -35,7 +35,7 @@ export async function accept(event: FalcoEvent, peers: AcceptPeers): Promise<Acc
     if (earlier === "stored") {
       return { status: "accepted" };
     }
-    if (earlier !== undefined && (event.uuid !== undefined || note.at - earlier.at < windowSeconds * 1000)) {
+    if (earlier?.id !== undefined && (event.uuid !== undefined || note.at - earlier.at < windowSeconds * 1000)) {
       await history.addRepeat(earlier.id, { event: event.id, at: new Date(note.at).toISOString() });
       return { status: "duplicate", of: earlier.id };
     }
@@ -63,5 +63,5 @@ async function store({ event, note, subject, expected }: Attempt, { link, names,
     }
   }
   const last = await link.last(names.events, subject);
-  return last && { ...(JSON.parse(last.header.get(noteHeader)) as EventNote), sequence: last.seq };
+  return last && { at: 0, ...noteIn<EventNote>(last.header.get(noteHeader)), sequence: last.seq };
 }

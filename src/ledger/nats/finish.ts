@@ -1,6 +1,6 @@
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { LedgerUnavailable } from "../ledger.ts";
-import { Conflict, type Link, noteHeader } from "./link.ts";
+import { Conflict, type Link, noteHeader, noteIn } from "./link.ts";
 import { type Names, tokenOf } from "./names.ts";
 import type { Entry, FinishedNote, Picture } from "./picture.ts";
 
@@ -27,16 +27,15 @@ export async function finish(entry: Entry, peers: FinishPeers): Promise<void> {
   picture.settle(entry.id);
 }
 
-async function finishAlone(entry: Entry, peers: FinishPeers): Promise<void> {
+async function finishAlone(entry: Entry, peers: FinishPeers, expected = entry.sequence): Promise<void> {
   const { link, names } = peers;
-  const { subject, sequence } = entry;
-  const message = { subject, note: noteOf(entry), body: "", replaces: true };
+  const { subject } = entry;
   try {
-    await link.publish({ ...message, expected: sequence });
+    await link.publish({ subject, note: noteOf(entry), body: "", replaces: true, expected });
   } catch (error) {
-    if (isFull(error)) {
+    if (isFull(error) && expected !== 0) {
       await remove(entry, peers);
-      await link.publish(message);
+      await finishAlone(entry, peers, 0);
     } else if (!(error instanceof Conflict)) {
       throw error;
     } else if (!(await isFinished(entry, link, names))) {
@@ -55,7 +54,7 @@ async function finishAmongOthers(entry: Entry, peers: FinishPeers): Promise<void
 /** We have written it before without hearing so, or another replica has. */
 async function isFinished({ id, subject }: Entry, link: Link, names: Names): Promise<boolean> {
   const last = await link.last(names.events, subject);
-  const note = last && (JSON.parse(last.header.get(noteHeader)) as Partial<FinishedNote>);
+  const note = last && noteIn<FinishedNote>(last.header.get(noteHeader));
   return note === undefined || (note.id === id && note.finished === true);
 }
 

@@ -1,4 +1,4 @@
-import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream";
+import { AckPolicy, DeliverPolicy, type StreamInfo } from "@nats-io/jetstream";
 import { createInbox, type Msg, nanos, type Subscription } from "@nats-io/transport-node";
 import { noteHeader } from "./link.ts";
 import type { Client, Session } from "./session.ts";
@@ -23,7 +23,7 @@ export interface Follower {
 export interface FollowerOptions {
   readonly stream: string;
   deliver(delivery: Delivery): void;
-  /** The stream was made anew: what was read before is gone. */
+  /** The stream was made anew, or has lost its end: what was read before counts no more. */
   reset(): void;
 }
 
@@ -71,11 +71,6 @@ export function follow(session: Session, { stream, deliver, reset }: FollowerOpt
   };
   const begin = (client: Client) => {
     end();
-    if (client.streams.get(stream) !== created) {
-      created = client.streams.get(stream);
-      position = 0;
-      reset();
-    }
     const begun = subscribe(client, (message) => {
       if (begun === reading && receive(message, begun, { position, read }) === "gap") {
         end();
@@ -83,7 +78,20 @@ export function follow(session: Session, { stream, deliver, reset }: FollowerOpt
       }
     });
     reading = begun;
-    requestFrom(position + 1, stream, begun).catch((error: unknown) => session.doubt(client, error));
+    const known = position;
+    const check = (found: StreamInfo) => {
+      if (begun !== reading) {
+        return;
+      }
+      const isOther = created !== undefined && (found.created !== created || found.state.last_seq < known);
+      created = found.created;
+      if (isOther) {
+        position = 0;
+        reset();
+        begin(client);
+      }
+    };
+    requestFrom(known + 1, stream, begun).then(check, (error: unknown) => session.doubt(client, error));
   };
   session.onUp(begin);
   const watchdog = setInterval(() => {
@@ -114,8 +122,8 @@ function subscribe(client: Client, take: (message: Msg) => void): Reading {
   return { client, subscription, received: 0, heardAt: performance.now() };
 }
 
-/** The server keeps the consumer as long as somebody listens. */
-async function requestFrom(sequence: number, stream: string, reading: Reading): Promise<void> {
+/** The server keeps the consumer as long as somebody listens. Gives the stream as it is then: no consumer outlives its own. */
+async function requestFrom(sequence: number, stream: string, reading: Reading): Promise<StreamInfo> {
   const { client, subscription } = reading;
   reading.gaps = await gapsIn(stream, client);
   await client.jsm.consumers.add(stream, {
@@ -128,6 +136,7 @@ async function requestFrom(sequence: number, stream: string, reading: Reading): 
     mem_storage: true,
     num_replicas: 1,
   });
+  return client.jsm.streams.info(stream);
 }
 
 /** Messages, and the server's signs of life, which say how many messages there should have been. */

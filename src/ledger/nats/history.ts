@@ -133,7 +133,7 @@ function hasStatus<R extends ResponseRecord>(record: R | undefined, { status }: 
 
 async function boundsOf(stream: string, link: Link): Promise<{ readonly first: number; readonly last: number }> {
   const { state } = await link.perform(({ jsm }) => jsm.streams.info(stream));
-  return { first: state.first_seq, last: state.last_seq };
+  return { first: Math.max(1, state.first_seq), last: state.last_seq };
 }
 
 /** Newest first. */

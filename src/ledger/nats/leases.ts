@@ -1,8 +1,9 @@
+import type { StoredMsg } from "@nats-io/jetstream";
 import { ActionError } from "../../catalogue/errors.ts";
 import { type Bell, createBell } from "../bell.ts";
 import { LedgerUnavailable } from "../ledger.ts";
 import { follow } from "./follower.ts";
-import { Conflict, type Link, noteHeader } from "./link.ts";
+import { Conflict, type Link, noteHeader, noteIn } from "./link.ts";
 import { type Names, tokenOf } from "./names.ts";
 import type { Session } from "./session.ts";
 
@@ -20,7 +21,7 @@ export interface Lease {
 export interface Leases {
   /** Undefined where somebody else has it, or NATS does not answer. */
   take(key: string): Promise<Lease | undefined>;
-  /** Whether somebody has it, as far as is known here. */
+  /** Whether another process has it, as far as is known here. */
   taken(key: string): boolean;
   /** How many keys that begin so somebody has, as far as is known here. */
   count(beginning: string): number;
@@ -42,7 +43,7 @@ export interface LeasesOptions {
 /** A lease as it is written; without holder it is released. */
 interface Note {
   readonly key: string;
-  readonly holder?: string;
+  readonly holder?: string | undefined;
 }
 
 interface Held {
@@ -60,7 +61,7 @@ const renewals = 5;
 const trusted = 0.75;
 
 export function createLeases(options: LeasesOptions): Leases {
-  const { session, link, names, leaseMs } = options;
+  const { session, link, names, holder, leaseMs } = options;
   const seen = new Map<string, Note & { readonly at: number }>();
   const changes = createBell();
   const keeper = createKeeper(options);
@@ -68,13 +69,16 @@ export function createLeases(options: LeasesOptions): Leases {
     stream: names.leases,
     reset: () => seen.clear(),
     deliver: ({ note }) => {
-      const written = noteIn(note);
-      seen.set(written.key, { ...written, at: performance.now() });
-      changes.ring();
+      const { key, holder } = noteIn<Note>(note);
+      if (key !== undefined) {
+        seen.set(key, { key, holder, at: performance.now() });
+        changes.ring();
+      }
     },
   });
-  const isTaken = ({ holder, at }: Note & { readonly at: number }) =>
-    holder !== undefined && performance.now() - at < leaseMs;
+  const asking = new Set<string>();
+  const isHeld = (note: Note & { readonly at: number }) =>
+    note.holder !== undefined && performance.now() - note.at < leaseMs;
   const forgetting = setInterval(() => {
     for (const [key, note] of seen) {
       if (performance.now() - note.at > leaseMs) {
@@ -84,25 +88,29 @@ export function createLeases(options: LeasesOptions): Leases {
   }, leaseMs);
   const taken = (key: string) => {
     const note = seen.get(key);
-    return note !== undefined && isTaken(note);
+    return note !== undefined && note.holder !== holder && isHeld(note);
   };
 
   return {
     async take(key) {
-      if (taken(key) || keeper.has(key)) {
+      if (taken(key) || keeper.has(key) || asking.has(key)) {
         return undefined;
       }
+      asking.add(key);
       const asked = performance.now();
       try {
         const last = await link.last(names.leases, subjectOf(key, names));
-        const free = last === undefined || noteIn(last.header.get(noteHeader)).holder === undefined;
+        // Where it says that we have it, we wrote so without hearing that it was stored.
+        const free = [undefined, holder].includes(holderIn(last));
         return free ? await keeper.take(key, { expected: last?.seq ?? 0, asked }) : undefined;
       } catch (error) {
         return pass(error);
+      } finally {
+        asking.delete(key);
       }
     },
     taken,
-    count: (beginning) => [...seen.values()].filter((note) => note.key.startsWith(beginning) && isTaken(note)).length,
+    count: (beginning) => [...seen.values()].filter((note) => note.key.startsWith(beginning) && isHeld(note)).length,
     changes,
     async close() {
       clearInterval(forgetting);
@@ -115,11 +123,16 @@ export function createLeases(options: LeasesOptions): Leases {
 /** Writes what we have again and again, and says in time when that fails. */
 function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   const mine = new Map<string, Held>();
+  /** They are lost, and what ran under them may still be ending. */
+  const ending = new Set<string>();
 
   const write = (note: Note, expected: number) =>
     link.publish({ subject: subjectOf(note.key, names), note: JSON.stringify(note), body: "", expected });
   const drop = (held: Held, reason: string) => {
-    mine.delete(held.lease.key);
+    const { key } = held.lease;
+    mine.delete(key);
+    ending.add(key);
+    setTimeout(() => ending.delete(key), leaseMs * (1 - trusted)).unref();
     held.lost.abort(new ActionError("interrupted", reason));
   };
   const release = async (held: Held) => {
@@ -133,6 +146,9 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   const renew = async (held: Held) => {
     const asked = performance.now();
     const { key } = held.lease;
+    if (mine.get(key) !== held) {
+      return;
+    }
     try {
       held.sequence = await write({ key, holder }, held.sequence);
       held.goodUntil = asked + leaseMs * trusted;
@@ -143,11 +159,12 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
       }
     }
   };
-  /** Where we wrote it without hearing so, it is still ours. */
+  /** Where we wrote it without hearing so, it is still ours: as long as it says, if it is renewed now. */
   const recheck = async (held: Held) => {
     const last = await link.last(names.leases, subjectOf(held.lease.key, names));
-    if (last !== undefined && noteIn(last.header.get(noteHeader)).holder === holder) {
+    if (last !== undefined && holderIn(last) === holder) {
       held.sequence = last.seq;
+      await renew(held);
     } else if (mine.get(held.lease.key) === held) {
       drop(held, "another replica has taken over");
     }
@@ -170,7 +187,7 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   ];
 
   return {
-    has: (key: string) => mine.has(key),
+    has: (key: string) => mine.has(key) || ending.has(key),
     async take(key: string, { expected, asked }: { readonly expected: number; readonly asked: number }) {
       const lost = new AbortController();
       const sequence = await write({ key, holder }, expected);
@@ -191,8 +208,8 @@ function subjectOf(key: string, names: Names): string {
   return names.subject("lease", tokenOf(key));
 }
 
-function noteIn(text: string): Note {
-  return JSON.parse(text) as Note;
+function holderIn(last: StoredMsg | undefined): string | undefined {
+  return last && noteIn<Note>(last.header.get(noteHeader)).holder;
 }
 
 /** What cannot be written now is tried again at the next beat, or forgotten by the server in time. */

@@ -13,7 +13,7 @@ import { createLink, type Link, type Message } from "./link.ts";
 import { digestOf, type Names, namesFor } from "./names.ts";
 import { createParts, type Parts } from "./parts.ts";
 import { createPicture, type Picture } from "./picture.ts";
-import { openSession, type Session } from "./session.ts";
+import { isForbidden, openSession, type Session } from "./session.ts";
 import { createTurns, type Turns } from "./turns.ts";
 
 export interface NatsLedgerOptions extends NatsServerOptions {
@@ -82,10 +82,18 @@ export async function createNatsLedger(options: NatsLedgerOptions): Promise<Ledg
     onEvent: (entry) => turns.offer(entry),
     keepsText: ({ part }) => parts.leaseOf(part) !== undefined,
   });
-  const follower = follow(session, { stream: names.events, deliver: picture.read, reset: picture.clear });
+  const follower = follow(session, {
+    stream: names.events,
+    deliver: picture.read,
+    reset() {
+      picture.clear();
+      state.trimmed = 0;
+    },
+  });
   const catchUp = async () => {
     const sequence = await link.publish(markOf(id, names));
     await before(readMs, follower.reached(sequence));
+    await settleTrimmed({ link, names, picture });
   };
   const parts = createParts({
     ...{ leases, id, balanceMs, catchUp },
@@ -167,7 +175,7 @@ async function acceptNow(event: FalcoEvent, peers: Peers): Promise<Acceptance> {
     state.refusal = undefined;
     return acceptance;
   } catch (error) {
-    if (error instanceof LedgerUnavailable && error.cause instanceof JetStreamApiError) {
+    if (error instanceof LedgerUnavailable && (error.cause instanceof JetStreamApiError || isForbidden(error.cause))) {
       state.refusal = error.message;
     }
     throw error;
@@ -234,11 +242,18 @@ async function tend({ state, parts, picture, link, names }: Peers, id: string): 
       state.refusal = undefined;
     });
   }
+  await settleTrimmed({ link, names, picture });
   const seq = picture.surplus(rememberedKeys);
   if (parts.leaseOf(0) !== undefined && seq >= state.trimmed + trimStep) {
     await link.perform(({ jsm }) => jsm.streams.purge(names.events, { seq }));
     state.trimmed = seq;
   }
+}
+
+/** What is finished and trimmed before we read it is finished for us, too. */
+async function settleTrimmed({ link, names, picture }: Pick<Peers, "link" | "names" | "picture">): Promise<void> {
+  const { state } = await link.perform(({ jsm }) => jsm.streams.info(names.events));
+  picture.settleBefore(state.first_seq);
 }
 
 /** A message that means nothing: it is stored after all that was stored before, and each replica reads it after that. */

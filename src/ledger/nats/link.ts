@@ -33,6 +33,16 @@ export class Conflict extends Error {
 }
 
 export const noteHeader = "Hallux";
+
+/** What is stored beside a body; empty where somebody else has written it. */
+export function noteIn<T extends object>(text: string): Partial<T> {
+  try {
+    return Object(JSON.parse(text)) as Partial<T>;
+  } catch {
+    return {};
+  }
+}
+
 /** Of a message: what is not its body. */
 const headBytes = 1024;
 

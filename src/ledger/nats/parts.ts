@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { createBell } from "../bell.ts";
 import type { Lease, Leases } from "./leases.ts";
 import { parts } from "./names.ts";
@@ -32,8 +31,9 @@ const replicaKeys = "replica.";
 export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }: PartsOptions): Parts {
   const ours = new Map<number, Lease>();
   const stir = createBell();
-  const closing = new AbortController();
+  const beat = setInterval(stir.ring, balanceMs);
   let wanted = false;
+  let closed = false;
   let membership: Lease | undefined;
 
   const leaseOf = (part: number) => {
@@ -90,10 +90,10 @@ export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }
     }
   };
   const running = (async () => {
-    while (!closing.signal.aborted) {
-      const next = Promise.race([stir.rung(), sleep(balanceMs, undefined, { signal: closing.signal })]);
+    while (!closed) {
+      const stirred = stir.rung();
       await balance();
-      await next.catch(() => {});
+      await stirred;
     }
   })();
 
@@ -106,7 +106,8 @@ export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }
       }
     },
     async close() {
-      closing.abort();
+      closed = true;
+      clearInterval(beat);
       stir.ring();
       await running;
     },

@@ -4,6 +4,7 @@ import { type Waiting, waitingOf } from "../lanes.ts";
 import type { Transition } from "../ledger.ts";
 import { createCounts } from "./counts.ts";
 import type { Delivery } from "./follower.ts";
+import { noteIn } from "./link.ts";
 import { digestOf, partOf } from "./names.ts";
 
 /** An event that is accepted and not yet finished. */
@@ -53,6 +54,8 @@ export interface Picture {
   shares(entry: Entry): boolean;
   /** The event is finished; by us, or as the stream says. */
   settle(id: string): void;
+  /** The stream holds nothing before this: what was there is finished, though we may not have read so. */
+  settleBefore(first: number): void;
   backlog(): Backlog;
   /** Up to where the stream holds nothing any more that is needed, if so many finished events are remembered. */
   surplus(remembered: number): number;
@@ -128,7 +131,7 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
     read(delivery) {
       const { sequence, note } = delivery;
       position = sequence;
-      const told = toldBy(note);
+      const told = noteIn<EventNote & FinishedNote>(note);
       if (told.id === undefined) {
         return;
       }
@@ -144,6 +147,7 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
     entries: () => entries.values(),
     shares: ({ subject }) => onSubject.get(subject) > 1,
     settle,
+    settleBefore: (first) => [entries, announced].flatMap((all) => idsBefore(first, all)).forEach(settle),
     backlog() {
       const [oldest] = [...entries.values().take(1), ...announced.values().take(1)];
       return { events: entries.size + announced.size, bytes, oldestAt: oldest?.at };
@@ -161,6 +165,18 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       [position, bytes] = [0, 0];
     },
   };
+}
+
+/** Of those that are in the order of the stream. */
+function idsBefore(first: number, inOrder: ReadonlyMap<string, Entry>): string[] {
+  const ids: string[] = [];
+  for (const { id, sequence } of inOrder.values()) {
+    if (sequence >= first) {
+      break;
+    }
+    ids.push(id);
+  }
+  return ids;
 }
 
 /** What we have recorded ourselves is known already. */
@@ -207,15 +223,6 @@ function createFinished() {
       forgotten = 0;
     },
   };
-}
-
-/** Nothing where somebody else has written it. */
-function toldBy(note: string): Partial<EventNote & FinishedNote> {
-  try {
-    return JSON.parse(note) as Partial<EventNote & FinishedNote>;
-  } catch {
-    return {};
-  }
 }
 
 function textOf(body: Uint8Array): string {

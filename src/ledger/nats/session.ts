@@ -19,8 +19,6 @@ export interface Client {
   readonly nc: NatsConnection;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
-  /** When each stream was made, by its name. */
-  readonly streams: ReadonlyMap<string, string>;
 }
 
 /** The connection to NATS with the streams in place: made again for ever. */
@@ -46,6 +44,7 @@ export function openSession(options: SessionOptions): Session {
   const closing = new AbortController();
   const state = createState(`${at(options)} is not connected yet`, options);
   const stir = createBell();
+  const beat = setInterval(stir.ring, retryMs);
   let connection: NatsConnection | undefined;
 
   /** As long as the connection lives: whenever there is no client, makes one. */
@@ -58,29 +57,31 @@ export function openSession(options: SessionOptions): Session {
       }
       stir.ring();
     });
+    void nc.closed().then(stir.ring);
     while (!nc.isClosed()) {
+      const stirred = stir.rung();
       if (state.up() === undefined && connected) {
         await clientOn(nc, options).then(state.set, (error: unknown) => state.down(describeFault(error, options)));
       }
-      await Promise.race([nc.closed(), stir.rung(), ...(state.up() === undefined ? [pause(closing.signal)] : [])]);
+      await stirred;
     }
   };
   const running = (async () => {
     while (!closing.signal.aborted) {
       try {
         connection = await connectTo(options);
-        await keep(connection);
+        await (closing.signal.aborted ? connection.close() : keep(connection));
       } catch (error) {
         state.down(describeUnreachable(error, options));
       }
-      await pause(closing.signal);
+      await sleep(retryMs, undefined, { signal: closing.signal }).catch(() => {});
     }
   })();
 
   return {
     tried: () => state.tried,
     async client() {
-      const found = state.up() ?? (await Promise.race([state.next(), sleep(answerMs, undefined, { ref: false })]));
+      const found = state.up() ?? (await state.next());
       if (found === undefined || closing.signal.aborted) {
         throw new LedgerUnavailable(state.fault() ?? "NATS is not connected");
       }
@@ -88,7 +89,9 @@ export function openSession(options: SessionOptions): Session {
     },
     doubt(client, error) {
       const reason = describeFault(error, options);
-      if (state.up() === client) {
+      if (isForbidden(error)) {
+        state.forbidden(client, reason);
+      } else if (state.up() === client) {
         state.down(reason);
         stir.ring();
       }
@@ -100,27 +103,33 @@ export function openSession(options: SessionOptions): Session {
       closing.abort();
       await connection?.close();
       await running;
+      clearInterval(beat);
     },
   };
-}
-
-function pause(signal: AbortSignal): Promise<void> {
-  return sleep(retryMs, undefined, { signal }).catch(() => {});
 }
 
 /** The client, or why there is none. */
 function createState(initialFault: string, options: SessionOptions) {
   const listeners: ((client: Client) => void)[] = [];
+  const told = new WeakSet<Client>();
   let up: Client | undefined;
   let fault: string | undefined = initialFault;
-  let waiting = Promise.withResolvers<Client>();
+  const waiting = new Set<(client: Client) => void>();
   const tried = Promise.withResolvers<void>();
 
   return {
     tried: tried.promise,
     up: () => up,
     fault: () => fault,
-    next: () => waiting.promise,
+    /** Undefined where there is none within a moment. */
+    next: () =>
+      new Promise<Client | undefined>((resolve) => {
+        waiting.add(resolve);
+        setTimeout(() => {
+          waiting.delete(resolve);
+          resolve(undefined);
+        }, answerMs).unref();
+      }),
     set(client: Client) {
       if (fault !== initialFault) {
         options.remark(`${at(options)} is there again`);
@@ -128,19 +137,28 @@ function createState(initialFault: string, options: SessionOptions) {
       up = client;
       fault = undefined;
       tried.resolve();
-      waiting.resolve(client);
+      for (const resolve of waiting) {
+        resolve(client);
+      }
+      waiting.clear();
       for (const listener of listeners) {
         listener(client);
       }
     },
     down(reason: string) {
-      waiting = up === undefined ? waiting : Promise.withResolvers();
       up = undefined;
       if (reason !== fault) {
         fault = reason;
         options.remark(reason);
       }
       tried.resolve();
+    },
+    /** Said once: the subject may be another one each time. */
+    forbidden(client: Client, reason: string) {
+      if (!told.has(client)) {
+        told.add(client);
+        options.remark(reason);
+      }
     },
     onUp(listener: (client: Client) => void) {
       listeners.push(listener);
@@ -155,7 +173,8 @@ async function clientOn(nc: NatsConnection, options: SessionOptions): Promise<Cl
   const domain = options.domain === undefined ? {} : { domain: options.domain };
   const js = jetstream(nc, { timeout: answerMs, ...domain });
   const jsm = await js.jetstreamManager();
-  return { nc, js, jsm, streams: await prepareStreams(jsm, options.names, options) };
+  await prepareStreams(jsm, options.names, options);
+  return { nc, js, jsm };
 }
 
 async function watch(nc: NatsConnection, changed: (type: "disconnect" | "reconnect") => void): Promise<void> {
@@ -177,12 +196,13 @@ function describeUnreachable(error: unknown, options: NatsServerOptions): string
     : `${at(options)} cannot be reached (${reasonOf(error)}): check that it runs, and servers and tls_… in ledger.nats`;
 }
 
-function describeFault(error: unknown, options: NatsServerOptions): string {
-  if (error instanceof errors.PermissionViolationError) {
-    return `${at(options)} forbids what the ledger needs (${error.message}): allow its subjects and $JS.API.>`;
+function describeFault(error: unknown, options: SessionOptions): string {
+  if (isForbidden(error)) {
+    return `${at(options)} forbids what the ledger needs (${reasonOf(error)}): allow its user what docs/operations.md lists`;
   }
   if (error instanceof Error && error.name === "JetStreamNotEnabled") {
-    return `${at(options)} answers without JetStream: start it with -js, allow it for the account, or wait for its leader`;
+    const place = options.domain === undefined ? "" : ` in the domain ${options.domain}`;
+    return `${at(options)} answers without JetStream${place}: start it with -js, allow it for the account, or wait for its leader`;
   }
   if (error instanceof JetStreamApiError) {
     return `${at(options)} refuses a stream (${error.message}): check ledger.nats.replicas, the account's limits and the disk`;
@@ -190,6 +210,13 @@ function describeFault(error: unknown, options: NatsServerOptions): string {
   return error instanceof errors.TimeoutError
     ? `${at(options)}: JetStream does not answer; check that its servers run, more than half of a NATS cluster's`
     : describeUnreachable(error, options);
+}
+
+export function isForbidden(error: unknown): boolean {
+  return (
+    error instanceof errors.PermissionViolationError ||
+    (error instanceof Error && error.cause instanceof errors.PermissionViolationError)
+  );
 }
 
 function isRefusal(error: unknown): boolean {

@@ -29,14 +29,9 @@ const maxRepeats = 100;
 /** The server's own; it may not be longer than messages live. */
 const duplicateWindowMs = 120_000;
 
-/** Makes the streams that are not there, adapts those that are, and says when each was made. */
-export async function prepareStreams(
-  jsm: JetStreamManager,
-  names: Names,
-  options: StreamOptions,
-): Promise<ReadonlyMap<string, string>> {
-  const infos = await Promise.all(configsFor(names, options).map((wanted) => prepare(jsm, wanted)));
-  return new Map(infos.map(({ config, created }) => [config.name, created]));
+/** Makes the streams that are not there, and adapts those that are. */
+export async function prepareStreams(jsm: JetStreamManager, names: Names, options: StreamOptions): Promise<void> {
+  await Promise.all(configsFor(names, options).map((wanted) => prepare(jsm, wanted)));
 }
 
 function configsFor(names: Names, { replicas, backlogBytes, retention, leaseMs }: StreamOptions): Wanted[] {
@@ -47,8 +42,9 @@ function configsFor(names: Names, { replicas, backlogBytes, retention, leaseMs }
     storage: StorageType.File,
     retention: RetentionPolicy.Limits,
     duplicate_window: nanos(Math.min(duplicateWindowMs, more.max_age ?? duplicateWindowMs)),
+    max_msgs_per_subject: -1,
     ...more,
-    ...(more.max_age === undefined ? {} : { max_age: nanos(more.max_age) }),
+    max_age: nanos(more.max_age ?? 0),
   });
   const history = (share: number) => ({
     discard: DiscardPolicy.Old,
@@ -81,15 +77,18 @@ function configsFor(names: Names, { replicas, backlogBytes, retention, leaseMs }
   ];
 }
 
-async function prepare(jsm: JetStreamManager, wanted: Wanted): Promise<StreamInfo> {
+async function prepare(jsm: JetStreamManager, wanted: Wanted): Promise<void> {
   const found = await infoOf(jsm, wanted.name);
   if (found === undefined) {
-    return await jsm.streams.add(wanted);
+    await jsm.streams.add(wanted);
+    return;
   }
   const differs = Object.entries(wanted).some(
     ([key, value]) => JSON.stringify(found.config[key as keyof StreamConfig]) !== JSON.stringify(value),
   );
-  return differs ? await jsm.streams.update(wanted.name, wanted) : found;
+  if (differs) {
+    await jsm.streams.update(wanted.name, wanted);
+  }
 }
 
 async function infoOf(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {

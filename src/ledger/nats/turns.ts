@@ -166,8 +166,13 @@ function createQueue({ leaseOf, rouse }: Pick<TurnsPeers, "leaseOf" | "rouse">) 
 
 async function eventOf(
   { id, receivedAt, text, sequence }: Entry,
-  { link, names }: Pick<TurnsPeers, "link" | "names">,
+  { link, names, picture }: Pick<TurnsPeers, "link" | "names" | "picture">,
 ): Promise<FalcoEvent | undefined> {
   const stored = text ?? (await link.at(names.events, sequence))?.string();
-  return stored === undefined ? undefined : decodeEvent(stored, { id, receivedAt }).event;
+  if (stored === undefined) {
+    // Somebody else has removed it from the stream.
+    picture.settle(id);
+    return undefined;
+  }
+  return decodeEvent(stored, { id, receivedAt }).event;
 }
