@@ -1,3 +1,5 @@
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import {
   Agent,
   createServer,
@@ -7,7 +9,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Agent as TlsAgent, createServer as createTlsServer, request as httpsRequest } from "node:https";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as tlsConnect } from "node:tls";
 import { parse, stringify } from "yaml";
@@ -85,9 +87,16 @@ export function kubeconfigVia(
 
 /** Stands between Hallux and a server, and does what networks and servers do on a bad day. */
 export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
-  const proxy = new ProxyServer(options);
-  await proxy.heal();
-  return proxy;
+  for (;;) {
+    const proxy = new ProxyServer(options);
+    const taken = await proxy.heal().catch((error: NodeJS.ErrnoException) => error);
+    if (taken === undefined) {
+      return proxy;
+    }
+    if (taken.code !== "EADDRINUSE") {
+      throw taken;
+    }
+  }
 }
 
 class ProxyServer implements FaultProxy {
@@ -98,7 +107,8 @@ class ProxyServer implements FaultProxy {
   readonly #sockets = new Set<Socket>();
   readonly #agent: Agent;
   #fault: Fault | undefined;
-  #port = 0;
+  /** Below those that the system gives to clients: one of them would take it while nobody listens. */
+  #port = randomInt(10_000, 32_000);
   #admitted: string | undefined;
   /** Of the requests that were not struck, what is owed to the share. */
   #owed = 0;
@@ -133,8 +143,8 @@ class ProxyServer implements FaultProxy {
   async heal(): Promise<void> {
     this.#fault = undefined;
     if (!this.#server.listening) {
-      await new Promise<void>((resolve) => this.#server.listen(this.#port, "127.0.0.1", resolve));
-      this.#port = (this.#server.address() as AddressInfo).port;
+      this.#server.listen(this.#port, "127.0.0.1");
+      await once(this.#server, "listening");
     }
   }
 
