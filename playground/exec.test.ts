@@ -78,10 +78,29 @@ describe("exec", () => {
     expect(channels[1]).toBe("hello");
   });
 
+  it("does not learn in the older protocol that standard input ends", async () => {
+    const session = new Session(["sh", "-c", "read -r line; echo $line; cat; echo ended"], {
+      protocol: "v4.channel.k8s.io",
+    });
+    const first = new Promise<string>((resolve) => {
+      session.socket.on("message", (data: Buffer) => data.length > 1 && resolve(data.subarray(1).toString()));
+    });
+    session.socket.once("open", () => {
+      session.socket.send(Buffer.from("\0hello\n"));
+      session.socket.send(Buffer.from([255, 0]));
+    });
+
+    expect(await first).toBe("hello\n");
+    session.socket.close();
+    expect((await session.ended)[1]).toBe("hello\n");
+  });
+
   it("knows neither this process's environment nor its directory", async () => {
     const channels = await run("env");
 
-    expect(channels[1]?.split("\n").filter((line) => line !== "" && !line.startsWith("PATH="))).toEqual([]);
+    expect(channels[1]?.split("\n").filter((line) => line !== "" && !/^(PATH|HOME=.*playground-)/.test(line))).toEqual(
+      [],
+    );
   });
 
   it("keeps a container's files until its pod is gone", async () => {

@@ -26,6 +26,8 @@ export interface Execution {
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 const channel = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 } as const;
+/** The protocol that has the channel `close`; to older ones it means nothing. */
+const closing = "v5.channel.k8s.io";
 /** How long a command's descendants may hold its output open after it ended. */
 const drainMs = 500;
 
@@ -137,7 +139,7 @@ class Command {
     const { argv, stdin, stdout, stderr } = this.execution;
     const [program = "", ...args] = argv;
     try {
-      this.#child = spawn(program, args, { cwd: directory, env: { PATH: path }, detached: true });
+      this.#child = spawn(program, args, { cwd: directory, env: { PATH: path, HOME: directory }, detached: true });
     } catch (error) {
       this.#fail(error);
       return;
@@ -195,7 +197,7 @@ class Command {
     const [to] = data;
     if (to === channel.stdin) {
       this.#child?.stdin.write(data.subarray(1));
-    } else if (to === channel.close && data[1] === channel.stdin) {
+    } else if (to === channel.close && data[1] === channel.stdin && this.#socket.protocol === closing) {
       this.#child?.stdin.end();
     }
   }

@@ -1,6 +1,6 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { textMap } from "../../src/schema/field.ts";
-import { changeMetadata, level } from "./metadata.ts";
+import { changeMetadata, level, levelRules } from "./metadata.ts";
 
 export const annotation = defineActionner({
   id: "kubernetes:annotation",
@@ -18,6 +18,7 @@ export const annotation = defineActionner({
     { apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] },
     { apiGroups: [""], resources: ["nodes"], verbs: ["patch"] },
   ],
+  rbacFor: ({ level }) => levelRules[level],
   destructive: false,
   idempotent: true,
   continues: true,

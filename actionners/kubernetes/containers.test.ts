@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
-import type { Pod } from "../../src/clients/kubernetes/port.ts";
+import type { Container, Pod } from "../../src/clients/kubernetes/port.ts";
 import { eventOf } from "../../test/support/events.ts";
 import { containerOf } from "./containers.ts";
 
 const appId = "3fd0a2b1c9e8d7f6a5b4c3d2e1f00000aaaabbbbccccddddeeeeffff00001111";
 const proxyId = "77d0a2b1c9e8d7f6a5b4c3d2e1f00000aaaabbbbccccddddeeeeffff00001111";
+
+function container(name: string, id: string | undefined): Container {
+  return { name, image: "busybox", id, running: true, state: { kind: "running" }, restartCount: 0 };
+}
 
 function podWith(annotations: Record<string, string> = {}): Pod {
   return {
@@ -17,14 +21,17 @@ function podWith(annotations: Record<string, string> = {}): Pod {
     createdAt: undefined,
     owner: undefined,
     nodeName: "node-1",
+    serviceAccount: undefined,
     hostNetwork: false,
     mirror: false,
     phase: "Running",
+    terminating: false,
     containers: [
-      { name: "app", id: appId, running: true, restartCount: 0 },
-      { name: "proxy", id: proxyId, running: true, restartCount: 0 },
-      { name: "young", id: undefined, running: false, restartCount: 0 },
+      container("app", appId),
+      container("proxy", proxyId),
+      { ...container("young", undefined), running: false, state: { kind: "waiting", reason: "", message: "" } },
     ],
+    ephemeralContainers: [],
   };
 }
 

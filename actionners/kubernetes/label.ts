@@ -1,6 +1,6 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { textMap } from "../../src/schema/field.ts";
-import { changeMetadata, level } from "./metadata.ts";
+import { changeMetadata, level, levelRules } from "./metadata.ts";
 
 export const label = defineActionner({
   id: "kubernetes:label",
@@ -15,6 +15,7 @@ export const label = defineActionner({
     { apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] },
     { apiGroups: [""], resources: ["nodes"], verbs: ["patch"] },
   ],
+  rbacFor: ({ level }) => levelRules[level],
   destructive: false,
   idempotent: true,
   continues: true,

@@ -9,7 +9,12 @@ import { log } from "./log.ts";
 const target = { kind: "pod", namespace: "shop", name: "cart-1", uid: "uid-1" } as const;
 
 function container(name: string, traits: Partial<Container> = {}): Container {
-  return { name, id: "0123456789ab", running: true, restartCount: 0, ...traits };
+  const state = { kind: "running" } as const;
+  return { name, image: "busybox", id: "0123456789ab", running: true, state, restartCount: 0, ...traits };
+}
+
+function isEphemeral({ name }: Container): boolean {
+  return name.startsWith("hallux-") || name.startsWith("debugger-");
 }
 
 /** Runs on a pod of these containers, whose logs are what the test says. */
@@ -19,7 +24,8 @@ function run(
   store?: Store,
 ) {
   const kubernetes = {
-    getPod: async () => ({ ...target, containers }) as unknown as Pod,
+    getPod: async () =>
+      ({ ...target, containers, ephemeralContainers: containers.filter(isEphemeral) }) as unknown as Pod,
     async podLog(_pod, options) {
       const answer = await podLog(options);
       if (answer instanceof Error) {
@@ -36,12 +42,21 @@ function run(
     clients: { kubernetes } as Call["clients"],
     store,
     rule: "a rule",
+    objectionTo: () => undefined,
     dryRun: false,
     signal: new AbortController().signal,
   });
 }
 
 describe("kubernetes:log", () => {
+  it("leaves out the ephemeral containers that Hallux has added, and no others", async () => {
+    const containers = [container("app"), container("debugger-x7f"), container("hallux-tcpdump-3f2a9c1e")];
+
+    const outcome = await run(containers, ({ container: name }) => `from ${name}`);
+
+    expect(outcome).toMatchObject({ summary: "logs read: app, debugger-x7f" });
+  });
+
   it("reads the others where a container has not started or has no log", async () => {
     const containers = [container("app"), container("proxy"), container("young", { id: undefined })];
 

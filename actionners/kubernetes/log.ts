@@ -3,6 +3,7 @@ import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { ignored, type Success, success } from "../../src/catalogue/outcome.ts";
 import type { Container, Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
 import { integer } from "../../src/schema/field.ts";
+import { isOwnEphemeral } from "./ephemeral.ts";
 import { podTarget } from "./pod-target.ts";
 
 /** Of one log, which is in memory until it is stored. */
@@ -16,7 +17,7 @@ export const log = defineActionner({
   summary: "Read the last lines of the logs of all containers of the pod",
   description: [
     "Of a container that has been restarted, the log of its predecessor is read too. With an output the logs are stored as one",
-    "artifact; without, the outcome holds their ends, 16 KiB in all.",
+    "artifact; without, the outcome holds their ends, 16 KiB in all. Hallux's own ephemeral containers, which write none, are left out.",
   ].join("\n"),
   target: "pod",
   params: {
@@ -40,12 +41,13 @@ export const log = defineActionner({
 
   async run({ target, params, clients, store, signal }) {
     const pod = await clients.kubernetes.getPod(target, signal);
-    if (pod.containers.every(({ id }) => id === undefined)) {
+    const containers = pod.containers.filter((container) => !isOwnEphemeral(pod, container));
+    if (containers.every(({ id }) => id === undefined)) {
       return ignored("no container of the pod has started");
     }
 
     const logs: Summary[] = [];
-    const read = { kubernetes: clients.kubernetes, pod, tailLines: params.tail_lines, signal };
+    const read = { kubernetes: clients.kubernetes, pod, containers, tailLines: params.tail_lines, signal };
     const details = await kept(readLogs(read, logs), store);
 
     return success(summaryOf(logs), {
@@ -59,6 +61,7 @@ export const log = defineActionner({
 interface Reading {
   readonly kubernetes: Kubernetes;
   readonly pod: Pod;
+  readonly containers: readonly Container[];
   readonly tailLines: number;
   readonly signal: AbortSignal;
 }
@@ -84,7 +87,7 @@ interface Section extends Log {
 
 /** One container after another, so that no more than one container's logs are in memory. Throws at the end where there was none. */
 async function* readLogs(reading: Reading, read: Summary[]): AsyncGenerator<Section> {
-  const { containers } = reading.pod;
+  const { containers } = reading;
   for (const container of containers) {
     const logs = await logsOf(container, reading);
     const alone = containers.length === 1 && logs.length === 1;

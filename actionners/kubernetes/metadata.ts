@@ -1,3 +1,4 @@
+import type { PolicyRule } from "../../src/catalogue/catalogue.ts";
 import { ignored, type Result, success } from "../../src/catalogue/outcome.ts";
 import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
 import type { PodTarget } from "../../src/events/target.ts";
@@ -6,6 +7,15 @@ import { kubectl } from "./kubectl.ts";
 import { podTarget } from "./pod-target.ts";
 
 export const level = choice("What is changed: the pod, or the node it runs on", ["pod", "node"], { default: "pod" });
+
+const patchPods = { apiGroups: [""], resources: ["pods"], verbs: ["patch"] };
+const patchNodes = { apiGroups: [""], resources: ["nodes"], verbs: ["patch"] };
+
+/** By level; the pod tells its node. */
+export const levelRules: Readonly<Record<"pod" | "node", readonly PolicyRule[]>> = {
+  pod: [patchPods],
+  node: [{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }, patchNodes],
+};
 
 interface Change {
   readonly target: PodTarget;

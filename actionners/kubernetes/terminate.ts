@@ -1,7 +1,8 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { ignored, success } from "../../src/catalogue/outcome.ts";
-import type { Kubernetes, Owner, Pod } from "../../src/clients/kubernetes/port.ts";
-import { flag, integer, text } from "../../src/schema/field.ts";
+import type { Pod } from "../../src/clients/kubernetes/port.ts";
+import { flag, integer } from "../../src/schema/field.ts";
+import { countingRules, minHealthyReplicas, shortage } from "./min-healthy.ts";
 import { podTarget } from "./pod-target.ts";
 
 export const terminate = defineActionner({
@@ -13,10 +14,7 @@ export const terminate = defineActionner({
     ignore_daemonsets: flag("Leave pods of a DaemonSet alone", { default: false }),
     ignore_statefulsets: flag("Leave pods of a StatefulSet alone", { default: false }),
     ignore_standalone_pods: flag("Leave pods without an owner alone", { default: true }),
-    min_healthy_replicas: text(
-      "Leave the pod alone where its owner has fewer ready pods than this: a number, or a percentage of the pods wanted",
-      { pattern: "^(\\d+|\\d{1,2}%|100%)$" },
-    ),
+    min_healthy_replicas: minHealthyReplicas,
   },
   uses: ["kubernetes"],
   rbac: [
@@ -24,6 +22,10 @@ export const terminate = defineActionner({
     { apiGroups: ["apps"], resources: ["replicasets", "statefulsets", "daemonsets"], verbs: ["get"] },
     { apiGroups: ["batch"], resources: ["jobs"], verbs: ["get"] },
     { apiGroups: [""], resources: ["replicationcontrollers"], verbs: ["get"] },
+  ],
+  rbacFor: ({ min_healthy_replicas, ignore_daemonsets, ignore_statefulsets }) => [
+    { apiGroups: [""], resources: ["pods"], verbs: ["get", "delete"] },
+    ...countingRules(min_healthy_replicas, { daemonsets: !ignore_daemonsets, statefulsets: !ignore_statefulsets }),
   ],
   destructive: true,
   oneAtATimePerOwner: true,
@@ -42,7 +44,7 @@ export const terminate = defineActionner({
   async run({ target, params, clients: { kubernetes }, signal }) {
     const pod = await kubernetes.getPod(target, signal);
 
-    const reason = exemption(pod, params) ?? (await shortage(pod, params.min_healthy_replicas, kubernetes, signal));
+    const reason = exemption(pod, params) ?? (await shortage(pod, params.min_healthy_replicas, { kubernetes, signal }));
     if (reason !== undefined) {
       return ignored(reason);
     }
@@ -70,30 +72,4 @@ function exemption(
     return "the pod belongs to a StatefulSet (ignore_statefulsets)";
   }
   return undefined;
-}
-
-/** Why too few replicas are healthy to lose one. A pod without an owner has no replicas to count. */
-async function shortage(
-  { namespace, owner }: Pod,
-  minimum: string | undefined,
-  kubernetes: Kubernetes,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  if (minimum === undefined || owner === undefined) {
-    return undefined;
-  }
-  const workload = await kubernetes.getWorkload(namespace, owner, signal);
-  if (workload === undefined) {
-    return `the ready pods of ${nameOf(owner)} cannot be counted (min_healthy_replicas)`;
-  }
-  const { replicas } = workload;
-  const ready = await kubernetes.countReadyPods(workload, signal);
-  const needed = minimum.endsWith("%") ? Math.ceil((replicas * Number.parseInt(minimum, 10)) / 100) : Number(minimum);
-  return ready < needed
-    ? `${ready} of ${replicas} pods of ${nameOf(owner)} are ready, fewer than ${needed} (min_healthy_replicas ${minimum})`
-    : undefined;
-}
-
-function nameOf({ kind, name }: Owner): string {
-  return `${kind} ${name}`;
 }

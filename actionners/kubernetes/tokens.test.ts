@@ -1,14 +1,15 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { parseJson } from "../../src/events/json.ts";
 import { eventOf } from "../../test/support/events.ts";
-import { shellCommand, tokenName, tokensOf } from "./tokens.ts";
+import { shellCommand, shellScript, tokenName, tokensOf, withTokenValues } from "./tokens.ts";
 
 const run = promisify(execFile);
 
@@ -61,6 +62,31 @@ describe("a token inside single quotes", () => {
     const { stdout } = await run(program, args);
 
     expect(stdout).toBe("$" + "{FD_NAME}/etc/shadow");
+  });
+});
+
+describe("the tokens in a text", () => {
+  const tokens = new Map([
+    ["FD_NAME", `/tmp/\${RULE} $1 $& $\``],
+    ["RULE", "a rule"],
+    ["EMPTY", ""],
+  ]);
+
+  it.each([
+    [`\${FD_NAME}`, `/tmp/\${RULE} $1 $& $\``],
+    ["$FD_NAME", `/tmp/\${RULE} $1 $& $\``],
+    [`/x/\${RULE}.\${RULE}/$RULE-`, "/x/a rule.a rule/a rule-"],
+    [`/x/$lower/\${Mixed}/$/\${}/$1/Foo$Bar.class`, `/x/$lower/\${Mixed}/$/\${}/$1/Foo$Bar.class`],
+  ])("%j are replaced once", (text, expected) => {
+    const { value, missing } = withTokenValues(text, tokens);
+
+    expect({ value, missing }).toEqual({ value: expected, missing: [] });
+  });
+
+  it("that have no value are named as they were written", () => {
+    const { missing } = withTokenValues(`\${FD_NAME}/\${EMPTY}/$UNKNOWN/\${__PROTO__}`, tokens);
+
+    expect(missing).toEqual([`\${EMPTY}`, "$UNKNOWN", `\${__PROTO__}`]);
   });
 });
 
@@ -235,5 +261,90 @@ describe.each(shells)("in $name, where this machine has it", ({ path, before }) 
     const output = outputOf(`echo "\${FD_NAME:?}"; echo reached`, new Map());
 
     await expect(output).rejects.toThrow("FD_NAME");
+  });
+
+  /** What a shell writes that reads the script from a pipe, and its exit code. */
+  function runScript(
+    script: string,
+    tokens: ReadonlyMap<string, string> = new Map(),
+    input = shellScript(path, script, tokens),
+  ) {
+    const [, ...rest] = input.argv;
+    const options = {
+      cwd: directory,
+      env: { PATH: "/usr/bin:/bin", HOME: directory },
+      input: input.stdin ?? "",
+      encoding: "utf8",
+    } as const;
+    const { stdout, stderr, status } = spawnSync(path, [...before, ...rest], options);
+    return { stdout, stderr, status };
+  }
+
+  it.skipIf(!present).each(Object.entries(hostile))("%s arrive as they are in a script, too", (_name, value) => {
+    const result = runScript('printf "%s|" "$FD_NAME"\nprintenv FD_NAME', new Map([["FD_NAME", value]]));
+
+    expect(result).toEqual({ stdout: `${value}|${value}\n`, stderr: "", status: 0 });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it.skipIf(!present).each([
+    ["the exit code of its own", "exit 7\necho not reached", "", 7],
+    ["the exit code of its last command", "true\nfalse", "", 1],
+    ["a last line without line break", "echo one\necho two", "one\ntwo\n", 0],
+    ["a last line that ends in a backslash", "echo a\\", "a\n", 0],
+    ["a last line that is a comment", "echo a\n# b", "a\n", 0],
+    ["nothing but a comment", "# nothing", "", 0],
+    ["a line that names the interpreter", "#!/usr/bin/python3\necho a", "a\n", 0],
+    ["backslashes and blanks at line ends", "printf '%s' 'a\\\\n  \n\t b '", "a\\\\n  \n\t b ", 0],
+    ["a here-document", 'cat <<"E"\n$x `y`\nE\necho b', "$x `y`\nb\n", 0],
+    ["functions, traps and several lines", "f() {\n echo $1\n}\ntrap 'echo bye' EXIT\nf a", "a\nbye\n", 0],
+    ["no positional parameters", 'echo "$# $0"', "0 hallux\n", 0],
+    ["a brace that closes nothing behind an exit", "echo a; exit 0\n}\n", "a\n", 0],
+  ])("a script has %s", (_name, script, stdout, status) => {
+    const result = runScript(script);
+
+    expect(result).toMatchObject({ stdout, status });
+  });
+
+  it.skipIf(!present)("what a script starts reads nothing of the script", () => {
+    const result = runScript('cat\nread -r line || echo "read nothing: $line"\necho end');
+
+    expect(result).toMatchObject({ stdout: "read nothing: \nend\n", status: 0 });
+  });
+
+  it.skipIf(!present)("a script finds no variable of ours", () => {
+    const names = ["text", "part", "line", "end"].map((name) => `\${hallux_${name}-unset}`);
+
+    const result = runScript(`echo "${names.join(" ")}"`);
+
+    expect(result).toMatchObject({ stdout: "unset unset unset unset\n", stderr: "" });
+  });
+
+  it.skipIf(!present)("a script of 1 MB runs whole", () => {
+    const lines = Array.from({ length: 25_000 }, (_, index) => `total=$((total + ${index} % 2)) # some more text`);
+
+    const result = runScript(`total=0\n${lines.join("\n")}\necho $total`);
+
+    expect(result).toEqual({ stdout: "12500\n", stderr: "", status: 0 });
+  });
+
+  it.skipIf(!present)("of a script that did not arrive whole nothing runs", () => {
+    const whole = shellScript(path, "echo one\necho two\n", new Map());
+    const half = { ...whole, stdin: whole.stdin?.slice(0, -10) ?? "" };
+
+    const result = runScript("", new Map(), half);
+
+    expect(result).toMatchObject({ stdout: "", status: 125, stderr: expect.stringContaining("did not arrive whole") });
+  });
+
+  it.skipIf(!present)("the error of a broken script is told, though the input does not end", async () => {
+    const { argv, stdin } = shellScript(path, "echo 'never closed", new Map());
+    const child = spawn(path, [...before, ...argv.slice(1)]);
+    onTestFinished(() => void child.kill());
+    child.stdin.write(stdin ?? "");
+
+    const [code] = await once(child, "exit");
+
+    expect(code).toBe(2);
   });
 });

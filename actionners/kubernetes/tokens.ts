@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Facts } from "../../src/catalogue/catalogue.ts";
 import { type FalcoEvent, fieldOf } from "../../src/events/event.ts";
 import { textOf } from "../../src/events/json.ts";
@@ -5,6 +6,7 @@ import { textOf } from "../../src/events/json.ts";
 /** A command line in which event fields are arguments, never text that a shell parses. */
 export interface ShellCommand {
   readonly argv: readonly string[];
+  readonly stdin?: string;
   /** The tokens whose values were too long to be passed whole. */
   readonly cut: readonly string[];
 }
@@ -54,12 +56,72 @@ export function tokensOf(event: FalcoEvent, facts: Facts): ReadonlyMap<string, s
 }
 
 /**
+ * The text with the tokens that it mentions (`${FD_NAME}`, `$FD_NAME`) replaced by their values, which are not looked through again.
+ * `missing` are those that have none.
+ */
+export function withTokenValues(
+  text: string,
+  tokens: ReadonlyMap<string, string>,
+): { readonly value: string; readonly missing: readonly string[] } {
+  const missing: string[] = [];
+  const value = text.replaceAll(
+    /\$(?:\{([A-Z_][A-Z0-9_]*)\}|([A-Z_][A-Z0-9_]*)(?![A-Za-z0-9_]))/g,
+    (token, braced, bare) => {
+      const found = tokens.get(braced ?? bare) ?? "";
+      if (found === "") {
+        missing.push(token);
+      }
+      return found;
+    },
+  );
+  return { value, missing };
+}
+
+/**
  * Runs the command in the shell with the tokens that it mentions as exported variables. A short prologue takes their values
  * from the positional parameters and removes these, so that no value is ever parsed. Any POSIX shell does.
  */
 export function shellCommand(shell: string, command: string, tokens: ReadonlyMap<string, string>): ShellCommand {
-  const words = new Set(command.match(/[A-Z_][A-Z0-9_]*/g));
-  const mentioned = [...tokens].filter(([token]) => words.has(token));
+  return withTokens(shell, command, mentionedIn(command, tokens));
+}
+
+/**
+ * The same for a script, which the shell reads from standard input to its end before it runs anything: half a script never runs,
+ * and what the script starts reads nothing of it. The end is a line of its own, because not every API server can say that the input
+ * has ended. Needs no program but the shell.
+ */
+export function shellScript(shell: string, script: string, tokens: ReadonlyMap<string, string>): ShellCommand {
+  const end = createHash("sha256").update(script).digest("hex");
+  return {
+    ...withTokens(shell, scriptReader(end), mentionedIn(script, tokens)),
+    stdin: `${script}\n${end}\n`,
+  };
+}
+
+/** Collects the lines in two steps, so that the time grows with the script's length and not with its square. */
+function scriptReader(end: string): string {
+  return `hallux_text= hallux_part= hallux_end=
+while IFS= read -r hallux_line; do
+  case $hallux_line in ${end}) hallux_end=yes; break;; esac
+  hallux_part=$hallux_part$hallux_line'
+'
+  case \${#hallux_part} in ?????*) hallux_text=$hallux_text$hallux_part hallux_part=;; esac
+done
+case $hallux_end in '') echo 'the script did not arrive whole, nothing of it was run' >&2; exit 125;; esac
+exec </dev/null
+eval "unset hallux_text hallux_part hallux_line hallux_end; $hallux_text$hallux_part"`;
+}
+
+function mentionedIn(text: string, tokens: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {
+  const words = new Set(text.match(/[A-Z_][A-Z0-9_]*/g));
+  return [...tokens].filter(([token]) => words.has(token));
+}
+
+function withTokens(
+  shell: string,
+  command: string,
+  mentioned: readonly (readonly [string, string])[],
+): Pick<ShellCommand, "argv" | "cut"> {
   const { values, cut } = fitting(mentioned);
   return { argv: [shell, "-c", `${prologue(mentioned.map(([token]) => token))}${command}`, "hallux", ...values], cut };
 }

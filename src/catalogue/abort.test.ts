@@ -1,5 +1,6 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { abortedError, untilAborted } from "./abort.ts";
+import { abortedError, eachUntilAborted, untilAborted } from "./abort.ts";
 import { ActionError } from "./errors.ts";
 
 describe("a call that ended early", () => {
@@ -46,5 +47,42 @@ describe("waiting until aborted", () => {
     const waiting = untilAborted(new Promise(() => {}), AbortSignal.abort(), "the call");
 
     await expect(waiting).rejects.toMatchObject({ code: "cancelled" });
+  });
+});
+
+describe("reading until aborted", () => {
+  it("gives all items, and closes what gave them where the reader stops", async () => {
+    let closed = false;
+    async function* items() {
+      try {
+        yield* [1, 2, 3];
+      } finally {
+        closed = true;
+      }
+    }
+    const { signal } = new AbortController();
+
+    const all = await Array.fromAsync(eachUntilAborted(items(), signal, "the call"));
+    closed = false;
+    for await (const _ of eachUntilAborted(items(), signal, "the call")) {
+      break;
+    }
+    await turn();
+
+    expect(all).toEqual([1, 2, 3]);
+    expect(closed).toBe(true);
+  });
+
+  it("ends with the signal although the next item never comes", async () => {
+    const controller = new AbortController();
+    async function* hanging() {
+      yield 1;
+      controller.abort();
+      await new Promise(() => {});
+    }
+
+    const reading = Array.fromAsync(eachUntilAborted(hanging(), controller.signal, "the call"));
+
+    await expect(reading).rejects.toMatchObject({ code: "cancelled", message: "the call was cancelled" });
   });
 });

@@ -25,3 +25,24 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal, 
     signal.removeEventListener("abort", onAbort);
   }
 }
+
+/** The same items, until the signal fires: for what may hang while it is read. */
+export async function* eachUntilAborted<T>(
+  items: AsyncIterable<T>,
+  signal: AbortSignal,
+  what: string,
+): AsyncGenerator<T, undefined> {
+  const iterator = items[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const item = await untilAborted(iterator.next(), signal, what);
+      if (item.done) {
+        return;
+      }
+      yield item.value;
+    }
+  } finally {
+    // Not awaited: what hangs would never answer.
+    void iterator.return?.().catch(() => undefined);
+  }
+}

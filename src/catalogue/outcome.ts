@@ -1,15 +1,18 @@
 import type { Target } from "../events/target.ts";
 import type { ErrorCode } from "./errors.ts";
 
+export interface Digest {
+  readonly bytes: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
+}
+
 /** Where an artifact (a log, a capture, a file) went. */
-export interface StoredArtifact {
+export interface StoredArtifact extends Digest {
   /** `local:file`, `aws:s3` … */
   readonly output: string;
   /** A path or URL a person can open. */
   readonly location: string;
-  readonly bytes: number;
-  /** Hexadecimal. */
-  readonly sha256: string;
 }
 
 /** What an action did. */

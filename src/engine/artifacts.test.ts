@@ -12,6 +12,15 @@ describe("artifact keys", () => {
     expect(artifactKey(at, target, "/etc/passwd")).toBe("2026-11-21T08-15-00Z_shop_cart-1__etc_passwd");
   });
 
+  it("are no longer than a file name may be, and keep the time and the name's end", () => {
+    const longest = { ...target, namespace: "n".repeat(63), name: "p".repeat(253) };
+
+    const key = artifactKey(at, longest, "/var/log/auth.log");
+
+    expect(key).toHaveLength(240);
+    expect(key).toMatch(/^2026-11-21T08-15-00Z_n+_p+__var_log_auth\.log$/);
+  });
+
   it.each(["../../etc/cron.d/x", "a\u0000b", "$(id)", "a\nb", "a b", "ü"])(
     "keep %j from being anything but a name",
     (name) => {
@@ -31,18 +40,18 @@ describe("storing an artifact", () => {
       id: "test:memory",
       summary: "",
       params: {},
-      settings: {},
       uses: [],
       rbac: [],
       examples: [],
-      async store({ artifact }) {
-        stored.push(Buffer.concat(await Array.fromAsync(artifact.body)).toString());
+      async store({ artifact, dryRun }) {
+        const content = Buffer.concat(await Array.fromAsync(artifact.body)).toString();
+        stored.push(...(dryRun ? [] : [content]));
         return { location: `memory/${artifact.key}` };
       },
     });
     const clients = {} as Clients;
     const signal = AbortSignal.timeout(10_000);
-    return createStore({ output, parameters: {}, settings: {}, target, clients, dryRun, signal, clock: () => at });
+    return createStore({ output, parameters: {}, target, clients, dryRun, signal, clock: () => at });
   };
 
   it("measures and hashes what streams through", async () => {
@@ -59,12 +68,12 @@ describe("storing an artifact", () => {
     });
   });
 
-  it("stores nothing in a dry run, but reads it all", async () => {
+  it("tells the output of a dry run, and names no place of what is not there", async () => {
     const stored: string[] = [];
 
     const artifact = await store(true, stored)({ name: "log", contentType: "text/plain", body: body() });
 
     expect(stored).toEqual([]);
-    expect(artifact.bytes).toBe(11);
+    expect(artifact).toMatchObject({ location: "", bytes: 11 });
   });
 });

@@ -1,4 +1,4 @@
-import { ActionError } from "../catalogue/errors.ts";
+import { ActionError, notBegun } from "../catalogue/errors.ts";
 
 /**
  * Runs the work with a signal that fires at the deadline or with the outer signal, and stops waiting then, whether the
@@ -15,17 +15,23 @@ export async function withDeadline<T>(
   );
   const signal = AbortSignal.any([outer, timeout.signal]);
   const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const give = () => reject(signal.reason);
+  // The work may know that it has not begun: it gets the time to say so, and no more.
+  const give = () => setImmediate(reject, signal.reason);
   signal.addEventListener("abort", give, { once: true });
 
   try {
     signal.throwIfAborted();
     return await Promise.race([work(signal), aborted]);
   } catch (error) {
-    // Whatever the work threw because of the abort, the abort is the reason.
-    throw signal.aborted ? signal.reason : error;
+    throw signal.aborted ? reasonOf(signal, error) : error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", give);
   }
+}
+
+/** Whatever the work threw because of the abort, the abort is the reason. */
+function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
+  const unbegun = thrown instanceof ActionError && thrown.notBegun;
+  return unbegun && reason instanceof ActionError ? notBegun(reason) : reason;
 }

@@ -1,4 +1,4 @@
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import { describe, expect, it, vi } from "vitest";
 import type { Actionner, Call, Context, Notification, Notifier } from "../catalogue/catalogue.ts";
@@ -59,6 +59,7 @@ function rule(actions: readonly Action[], traits: Partial<Rule> = {}): Rule {
     name,
     description: undefined,
     conditions: [],
+    pinned: new Map(),
     continue: true,
     dryRun: false,
     actions,
@@ -76,16 +77,19 @@ function podSeen(target: PodTarget, traits: Partial<Pod> = {}): Pod {
     createdAt: undefined,
     owner: undefined,
     nodeName: "node-1",
+    serviceAccount: undefined,
     hostNetwork: false,
     mirror: false,
     phase: "Running",
+    terminating: false,
     containers: [],
+    ephemeralContainers: [],
     ...traits,
   };
 }
 
 function clientsWith(getPod: Kubernetes["getPod"], getResource?: Kubernetes["getResource"]): Clients {
-  return { kubernetes: { getPod, getResource } as unknown as Kubernetes, aws: {} as Clients["aws"] };
+  return { kubernetes: { getPod, getResource } as Partial<Kubernetes> } as Clients;
 }
 
 interface Overrides extends Partial<EngineOptions> {
@@ -106,7 +110,6 @@ async function start(rules: readonly Rule[], { notifiers = [], getPod, ...overri
     rules: () => ({ rules, match: () => rules, explain: () => [] }),
     clients: { real: clients, dryRun: clients },
     guards: [refuseMirrorPods, protectNamespaces(["kube-system"])],
-    outputSettings: new Map(),
     actionTimeoutMs: 5_000,
     clock: () => new Date(),
     notifications: createNotifications({ ...noNotifiers, notifiers: configured, clients }),
@@ -186,6 +189,16 @@ describe("a response", () => {
       { status: "failure", code: "forbidden", message: "not allowed to patch pods" },
     ]);
     expect(lenient.outcomes.map(({ status }) => status)).toEqual(["failure", "success"]);
+  });
+
+  it("keeps what an action did until it failed", async () => {
+    const half = actionner(() =>
+      Promise.reject(new ActionError("conflict", "one failed", { text: "evicted: shop/a" })),
+    );
+
+    const { outcomes } = await respond([rule([action(half)])], undefined, { retryMs: 0 });
+
+    expect(outcomes).toMatchObject([{ status: "failure", text: "evicted: shop/a" }]);
   });
 
   it("reports ignored as ignored, not as success", async () => {
@@ -412,6 +425,24 @@ describe("guards", () => {
 
     expect(outcomes).toMatchObject([{ status: "refused", message: expect.stringContaining("mirror pod") }]);
   });
+
+  it("tell an action which pods besides its target it must leave", async () => {
+    const asking = actionner(
+      async ({ objectionTo }) => {
+        const others = [
+          podSeen({ kind: "pod", namespace: "kube-system", name: "dns", uid: "uid-2" }),
+          podSeen({ kind: "pod", namespace: "shop", name: "static", uid: "uid-3" }, { mirror: true }),
+          podSeen({ kind: "pod", namespace: "shop", name: "cart-2", uid: "uid-4" }),
+        ];
+        return success(others.map((pod) => objectionTo(pod)?.slice(0, 24) ?? "none").join("; "), { objects: {} });
+      },
+      { destructive: true },
+    );
+
+    const { outcomes } = await respond([rule([action(asking)])]);
+
+    expect(outcomes).toMatchObject([{ message: "namespace kube-system is; this is a mirror pod: it; none" }]);
+  });
 });
 
 describe("a dry run", () => {
@@ -460,6 +491,43 @@ describe("contexts", () => {
     ]);
 
     expect(facts).toEqual([{ "node.hostname": "node-1" }, {}]);
+  });
+
+  it("are asked once by the actions that want the same", async () => {
+    let asked = 0;
+    const counting = context(async () => {
+      asked += 1;
+      return {};
+    });
+    const wanting = action(
+      actionner(async () => done),
+      { contexts: [counting] },
+    );
+
+    await respond([rule([wanting, wanting]), rule([wanting], { name: "another rule" })]);
+
+    expect(asked).toBe(1);
+  });
+
+  it("that fail together with one whose target the event does not name are one outcome, and nothing is left behind", async () => {
+    const failing = context(async () => {
+      await sleep(20);
+      throw new ActionError("unavailable", "no metadata service");
+    });
+    const aboutResources = { ...context(async () => ({})), id: "resources", target: "resource" as const };
+
+    const { outcomes } = await respond([
+      rule([
+        action(
+          actionner(async () => done),
+          { contexts: [failing, aboutResources] },
+        ),
+      ]),
+    ]);
+    await sleep(100);
+
+    expect(outcomes).toMatchObject([{ status: "failure", code: "invalid" }]);
+    expect(outcomes[0]?.message).toMatch(/^context resources: the event names no resource/);
   });
 
   it("that fail are an outcome of the action", async () => {

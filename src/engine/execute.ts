@@ -1,9 +1,9 @@
 import type { Logger } from "pino";
 import type { Facts, Store } from "../catalogue/catalogue.ts";
-import { ActionError, TargetGone } from "../catalogue/errors.ts";
+import { ActionError, isPassing, TargetGone } from "../catalogue/errors.ts";
 import { ignored, type Outcome, type Result } from "../catalogue/outcome.ts";
 import type { Clients, ClientSets } from "../clients/clients.ts";
-import type { Sighted } from "../clients/kubernetes/port.ts";
+import type { Pod, Sighted } from "../clients/kubernetes/port.ts";
 import { describeTarget, type Target, targetOf } from "../events/target.ts";
 import { type Ledger, LedgerUnavailable } from "../ledger/ledger.ts";
 import type { Action, Rule } from "../rules/rule.ts";
@@ -14,7 +14,7 @@ import { type Guard, objection } from "./guard.ts";
 import type { Journal } from "./journal.ts";
 import type { Permits } from "./permits.ts";
 import type { Response, Sighting } from "./plan.ts";
-import { isPassing, type Patience, withRetries } from "./retry.ts";
+import { type Patience, withRetries } from "./retry.ts";
 
 /** Between attempts, once the first ones have failed. */
 const postponedMs = { least: 2_000, most: 30_000 };
@@ -24,8 +24,6 @@ const maxTextLength = 16 * 1024;
 export interface ExecuteOptions {
   readonly clients: ClientSets;
   readonly guards: readonly Guard[];
-  /** Of the configuration, by output id. */
-  readonly outputSettings: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   /** Of one attempt. */
   readonly actionTimeoutMs: number;
   /** Of the attempts while the target waits for nothing else. */
@@ -187,7 +185,7 @@ function retrying(
 
 function tried(error: ActionError, { attempts }: Course): ActionError {
   return attempts > 1
-    ? new ActionError(error.code, `${error.message} (after ${attempts} attempts)`, { cause: error })
+    ? new ActionError(error.code, `${error.message} (after ${attempts} attempts)`, { cause: error, text: error.text })
     : error;
 }
 
@@ -276,7 +274,9 @@ async function run(step: Bound, course: Course, options: ExecuteOptions): Promis
     const facts = await fetchFacts(step, target, clients, signal);
     const store = storeOf(step, target, { clients, signal }, options);
     course.begun = true;
-    return actionner.run({ event, target, params: parameters, facts, clients, store, rule: rule.name, dryRun, signal });
+    const objectionTo = (other: Pod) => objection(options.guards, { action, target: other, seen: other });
+    const about = { event, target, params: parameters, facts, rule: rule.name, objectionTo };
+    return actionner.run({ ...about, clients, store, dryRun, signal });
   });
   globalThis.halluxFailpoint?.("action-done");
   return result;
@@ -296,14 +296,17 @@ async function fetchFacts(
   clients: Clients,
   signal: AbortSignal,
 ): Promise<Facts> {
+  const { event, facts } = response;
+  // All targets first: no fetch must be under way when one of them throws.
+  const calls = action.contexts.map((context) => {
+    const about = context.target === target.kind ? target : targetOf(context.target, event);
+    if (about.kind === "missing") {
+      throw new ActionError("invalid", `context ${context.id}: ${about.reason}`);
+    }
+    return { context, about };
+  });
   const found = await Promise.all(
-    action.contexts.map((context) => {
-      const about = context.target === target.kind ? target : targetOf(context.target, response.event);
-      if (about.kind === "missing") {
-        throw new ActionError("invalid", `context ${context.id}: ${about.reason}`);
-      }
-      return context.fetch({ event: response.event, target: about, clients, signal });
-    }),
+    calls.map(({ context, about }) => facts.of(context, { event, target: about, clients, signal })),
   );
   return Object.assign({}, ...found);
 }
@@ -312,14 +315,13 @@ function storeOf(
   { action, response }: Step,
   target: Target,
   { clients, signal }: { readonly clients: Clients; readonly signal: AbortSignal },
-  { outputSettings, clock }: ExecuteOptions,
+  { clock }: ExecuteOptions,
 ): Store | undefined {
   if (action.output === undefined) {
     return undefined;
   }
   const { output, parameters } = action.output;
-  const settings = outputSettings.get(output.id) ?? {};
-  return createStore({ output, parameters, settings, target, clients, signal, clock, dryRun: response.rule.dryRun });
+  return createStore({ output, parameters, target, clients, signal, clock, dryRun: response.rule.dryRun });
 }
 
 function asActionError(error: unknown): ActionError {
@@ -341,6 +343,7 @@ export function failureOf(error: ActionError, circumstances: Circumstances): Out
 
 function dress(ending: Ending, { target, durationMs, dryRun }: Circumstances): Outcome {
   const done = ending.status === "success" ? ending : undefined;
+  const text = ending.status === "failure" ? ending.error.text : done?.text;
   return {
     status: dryRun ? "dry_run" : ending.status,
     would: dryRun ? ending.status : undefined,
@@ -348,7 +351,7 @@ function dress(ending: Ending, { target, durationMs, dryRun }: Circumstances): O
     code: ending.status === "failure" ? ending.error.code : undefined,
     target: done?.target ?? target,
     objects: done?.objects ?? {},
-    text: done?.text?.slice(0, maxTextLength),
+    text: text?.slice(0, maxTextLength),
     artifact: done?.artifact,
     undo: dryRun ? undefined : done?.undo,
     durationMs,

@@ -112,3 +112,45 @@ describe("notifications", () => {
     expect(await sent).toEqual([{ status: "stopped" }, { status: "stopped" }, { status: "success" }]);
   });
 });
+
+describe("what a notifier prepares", () => {
+  /** The first so many preparations fail. */
+  function preparing(failing: number, limits: Partial<NotificationsOptions> = {}) {
+    const notes: (string | undefined)[] = [];
+    let prepared = 0;
+    const notifier: Notifier = {
+      ...{ id: "test", summary: "", uses: [], rbac: [], settings: {} },
+      async prepare() {
+        prepared += 1;
+        await Promise.resolve();
+        if (prepared <= failing) {
+          throw new ActionError("unavailable", "not yet");
+        }
+        return `prepared at attempt ${prepared}`;
+      },
+      notify: async ({ note }) => void notes.push(note),
+    };
+    const line = notifications(notifier.notify, { notifiers: [{ notifier, settings: {} }], ...limits });
+    return { line, notes, times: () => prepared };
+  }
+
+  it("is prepared once, before the first notification, and each is told of it", async () => {
+    const { line, notes, times } = preparing(0, { concurrency: 4 });
+
+    const deliveries = await sendAll(line, 3);
+
+    expect(deliveries).toEqual(Array(3).fill({ status: "success" }));
+    expect(times()).toBe(1);
+    expect(notes).toEqual(Array(3).fill("prepared at attempt 1"));
+  });
+
+  it("fails the notification where it fails, and is prepared again for the next", async () => {
+    const { line, notes, times } = preparing(1);
+
+    const deliveries = await sendAll(line, 3);
+
+    expect(deliveries.map(({ status }) => status)).toEqual(["failure", "success", "success"]);
+    expect(times()).toBe(2);
+    expect(notes).toHaveLength(2);
+  });
+});

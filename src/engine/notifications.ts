@@ -1,8 +1,8 @@
 import type { Notification, Notifier } from "../catalogue/catalogue.ts";
-import { ActionError } from "../catalogue/errors.ts";
+import { ActionError, isPassing } from "../catalogue/errors.ts";
 import type { Clients } from "../clients/clients.ts";
 import { withDeadline } from "./deadline.ts";
-import { isPassing, type Patience, withRetries } from "./retry.ts";
+import { type Patience, withRetries } from "./retry.ts";
 
 /** A notifier with its settings from the configuration. */
 export interface ConfiguredNotifier {
@@ -143,21 +143,42 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
 
 /** With its retries; never rejects. */
 function delivery(
-  { notifier, settings }: ConfiguredNotifier,
+  configured: ConfiguredNotifier,
   { clients, timeoutMs, patience }: NotificationsOptions,
   ends: Ends,
 ): (notification: Notification) => Promise<Delivery> {
   const { ending, stopping } = ends;
+  const { notifier, settings } = configured;
+  const prepared = preparation(configured, clients);
   return async (notification) => {
     const attempt = () =>
-      withDeadline({ timeoutMs, signal: stopping }, (signal) =>
-        notifier.notify({ notification, settings, clients, signal }),
-      );
+      withDeadline({ timeoutMs, signal: stopping }, async (signal) => {
+        const note = await prepared(signal);
+        await notifier.notify({ notification, settings, clients, signal, note });
+      });
     try {
       await (ending.aborted ? attempt() : withRetries({ patience, signal: ending, attempt }));
       return { status: "success" };
     } catch (error) {
       return isLeft(error, ends) ? stopped : { status: "failure", error: asError(error) };
+    }
+  };
+}
+
+/** Once for all notifications, again where it failed. */
+function preparation(
+  { notifier, settings }: ConfiguredNotifier,
+  clients: Clients,
+): (signal: AbortSignal) => Promise<string | undefined> {
+  let prepared: Promise<string | undefined> | undefined;
+  return async (signal) => {
+    prepared ??= notifier.prepare?.({ settings, clients, signal });
+    const preparing = prepared;
+    try {
+      return await preparing;
+    } catch (error) {
+      prepared = prepared === preparing ? undefined : prepared;
+      throw error;
     }
   };
 }

@@ -11,6 +11,7 @@ import {
 } from "../events/target.ts";
 import type { Rule } from "../rules/rule.ts";
 import { withDeadline } from "./deadline.ts";
+import type { FactsCache } from "./facts.ts";
 
 /** Clocks differ: an object counts as younger than the event only where it is so by more than this. */
 const clockSkewMs = 5_000;
@@ -25,6 +26,7 @@ export interface Response {
   readonly plannedAt: Date;
   /** What the API server says of the targets of its destructive actions. */
   readonly sightings: Sightings;
+  readonly facts: FactsCache;
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { type Carried, carryOut, closeUnknown } from "./carry-out.ts";
 import type { EngineOptions } from "./engine.ts";
 import type { Ends } from "./execute.ts";
+import { createFactsCache, type FactsCache } from "./facts.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import { type PastResponse, pastOf } from "./past.ts";
 import { createPermits, type Permits } from "./permits.ts";
@@ -25,6 +26,7 @@ export function createResponder(
 ): (work: Work, isOurs: boolean) => Promise<void> {
   /** A flood must not ask the API server about thousands of pods at once: their deadlines would pass in the crowd. */
   const looks = createPermits({ total: maxLooks, of: () => maxLooks });
+  const facts = createFactsCache(options.clock);
   const tellings: Tellings = new Map();
 
   return async (work, isOurs) => {
@@ -34,7 +36,8 @@ export function createResponder(
       return finish(work, options);
     }
     const journal = createJournal(work);
-    const course = { work, journal, looks, tellings, ends: endsOf(work, stop), options: logging(work.event, options) };
+    const shared = { looks, facts, tellings };
+    const course = { ...shared, work, journal, ends: endsOf(work, stop), options: logging(work.event, options) };
     if (past.length > 0 && !isOurs) {
       noteResumption(past, course);
     }
@@ -90,6 +93,7 @@ interface Course {
   readonly work: Work;
   readonly journal: Journal;
   readonly looks: Permits;
+  readonly facts: FactsCache;
   readonly tellings: Tellings;
   readonly ends: Ends;
   readonly options: EngineOptions;
@@ -163,14 +167,14 @@ function describes({ name, actions }: Rule, past: PastResponse): boolean {
 function responseOf(
   { id, plannedAt }: Pick<Response, "id" | "plannedAt">,
   rule: Rule,
-  { work: { event }, looks, ends, options }: Course,
+  { work: { event }, looks, facts, ends, options }: Course,
 ): Response {
   const deadline = { timeoutMs: options.actionTimeoutMs, signal: ends.run };
   const sightings = createSightings(rule, event, async (target) => {
     const done = await looks.acquire("look", ends.begin);
     return lookAt(target, options.clients.real, deadline).finally(done);
   });
-  return { id, event, rule, target: subjectOf(event), plannedAt, sightings };
+  return { id, event, rule, target: subjectOf(event), plannedAt, sightings, facts };
 }
 
 function countMatches(matched: readonly Rule[], metrics: Metrics): void {

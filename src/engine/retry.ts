@@ -5,9 +5,7 @@ import {
   type IRetryBackoffContext,
   retry as retryPolicy,
 } from "cockatiel";
-import { ActionError, type ErrorCode } from "../catalogue/errors.ts";
-
-const passing: readonly ErrorCode[] = ["throttled", "unavailable", "timeout", "conflict"];
+import { ActionError, isPassing } from "../catalogue/errors.ts";
 
 export interface Patience {
   /** Between attempts: the first wait and the longest, with jitter; `Retry-After` may ask for more. */
@@ -59,11 +57,6 @@ export async function withRetries<T>({ patience, may, again, signal, attempt }: 
   } finally {
     signal.removeEventListener("abort", end);
   }
-}
-
-/** Whether the fault may be gone the next time. */
-export function isPassing(error: unknown): error is ActionError {
-  return error instanceof ActionError && passing.includes(error.code);
 }
 
 type Context = IRetryBackoffContext<unknown>;

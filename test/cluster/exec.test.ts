@@ -49,6 +49,7 @@ describe("kubernetes:exec", () => {
     expect(outcome).toMatchObject({
       code: "internal",
       message: "command exited with code 7 in container main: no such thing",
+      text: "fine\nno such thing\n",
     });
   });
 

@@ -12,7 +12,9 @@ const { core } = cluster.api;
 function notify(notification: Notification): Promise<void> {
   const clients = { kubernetes: cluster.kubernetes.real } as Clients;
   const signal = AbortSignal.timeout(20_000);
-  return cluster.permissions.during(k8sevents, () => k8sevents.notify({ notification, settings: {}, clients, signal }));
+  return cluster.permissions.during(k8sevents, () =>
+    k8sevents.notify({ notification, settings: { template: undefined }, clients, signal }),
+  );
 }
 
 /** As kubectl describe looks for them. */
@@ -43,6 +45,17 @@ describe("k8sevents", () => {
         count: 1,
       },
     ]);
+  });
+
+  it("shows once what is told twice", async () => {
+    const namespace = await cluster.namespace();
+    const notification = notificationOf({ event: eventOf({ pod: `${namespace}/cart-1` }) });
+
+    await notify(notification);
+    await notify(notification);
+    await notify({ ...notification, response: crypto.randomUUID() });
+
+    expect(await eventsAbout(namespace, "involvedObject.name=cart-1")).toHaveLength(2);
   });
 
   it("records a failure as a warning, for a pod that is gone too", async () => {

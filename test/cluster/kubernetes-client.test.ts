@@ -3,15 +3,15 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { V1ObjectMeta } from "@kubernetes/client-node";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { createKubernetes, type KubernetesClients } from "../../src/clients/kubernetes/adapter.ts";
 import type { Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
 import { eventually, podTemplate, useCluster } from "../support/cluster.ts";
+import { execServer } from "../support/exec-server.ts";
+import { memoryHeld } from "../support/memory.ts";
 
 const cluster = await useCluster();
 const { core, networking } = cluster.api;
@@ -49,18 +49,7 @@ async function serverThat(answer: RequestListener): Promise<KubernetesClients> {
 
 /** An API server that answers every exec so. */
 async function execServerThat(converse: (socket: WebSocket) => void): Promise<KubernetesClients> {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-  server.on("connection", converse);
-  await new Promise((resolve) => server.once("listening", resolve));
-  onTestFinished(() => void server.close());
-  return clientOf(kubeconfigFor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
-}
-
-/** After everything that nobody holds any more has been freed. */
-function memoryInBuffers(): number {
-  setFlagsFromString("--expose-gc");
-  runInNewContext("gc")();
-  return process.memoryUsage().arrayBuffers;
+  return clientOf(kubeconfigFor(await execServer(converse)));
 }
 
 function kubeconfigFor(server: string, user: object = { token: "secret" }): string {
@@ -116,7 +105,10 @@ describe("the pod as the port describes it", () => {
   it("has the containers of kubectl debug, in which an attacker may sit too", async () => {
     const body = {
       metadata: { namespace: "shop", name: "cart-1" },
-      spec: { containers: [{ name: "main" }], ephemeralContainers: [{ name: "debugger" }] },
+      spec: {
+        containers: [{ name: "main", image: "shop/cart" }],
+        ephemeralContainers: [{ name: "debugger", image: "busybox" }],
+      },
       status: {
         containerStatuses: [{ name: "main", containerID: "containerd://1", state: { running: {} } }],
         ephemeralContainerStatuses: [{ name: "debugger", containerID: "containerd://2", state: { running: {} } }],
@@ -128,10 +120,13 @@ describe("the pod as the port describes it", () => {
 
     const pod = await kubernetes.real.getPod(target("shop", "cart-1"), inTime());
 
+    const state = { kind: "running" };
+    const debuggers = [{ name: "debugger", image: "busybox", id: "2", running: true, state, restartCount: 0 }];
     expect(pod.containers).toEqual([
-      { name: "main", id: "1", running: true, restartCount: 0 },
-      { name: "debugger", id: "2", running: true, restartCount: 0 },
+      { name: "main", image: "shop/cart", id: "1", running: true, state, restartCount: 0 },
+      ...debuggers,
     ]);
+    expect(pod.ephemeralContainers).toEqual(debuggers);
   });
 
   it("is gone where another one has its name", async () => {
@@ -218,7 +213,10 @@ describe("exec", () => {
     expect(error).toMatchObject({ code: "invalid", message: "container nope is not valid for pod cart-1" });
   });
 
-  it.each(["create", "get"])("names the permission where only %s is given, in a dry run too", async (verb) => {
+  it.each([
+    ["create", "get"],
+    ["get", "create"],
+  ])("names the permission where only %s is given, in a dry run too", async (verb, missing) => {
     const pod = await running();
     const user = await cluster.userWith([{ apiGroups: [""], resources: ["pods/exec"], verbs: [verb] }]);
     const kubernetes = clientOf(user);
@@ -230,8 +228,21 @@ describe("exec", () => {
     );
 
     for (const error of errors) {
-      expect(error).toMatchObject({ code: "forbidden", message: expect.stringContaining("pods/exec") });
+      expect(error).toMatchObject({
+        code: "forbidden",
+        message: expect.stringContaining(`not permitted to ${missing} pods/exec in`),
+      });
     }
+  });
+
+  it.runIf(cluster.playground)("keeps the server's words where it is no permission that is missing", async () => {
+    const pod = await running();
+    const when = { resource: "pods", subresource: "exec" };
+    cluster.playground?.faults.inject({ when, answer: 403, message: "denied by a policy", times: 1 });
+
+    const error = await thrownBy(real.exec(pod, { ...execOptions, command: ["true"] }, inTime()));
+
+    expect(error).toMatchObject({ code: "forbidden", message: expect.stringContaining("denied by a policy") });
   });
 
   it("runs nothing in a dry run", async () => {
@@ -254,12 +265,12 @@ describe("exec", () => {
       socket.once("pong", () => flooded.resolve(socket));
       socket.ping();
     });
-    const before = memoryInBuffers();
+    const before = memoryHeld().arrayBuffers;
     const pod = { namespace: "shop", name: "cart-1" } as Pod;
 
     const going = kubernetes.real.exec(pod, { ...execOptions, command: ["yes"] }, inTime());
     const socket = await flooded.promise;
-    const growth = memoryInBuffers() - before;
+    const growth = memoryHeld().arrayBuffers - before;
     socket.send(Buffer.from(`\u0003${JSON.stringify({ status: "Success" })}`));
 
     expect(await going).toMatchObject({ stdout: "\u0001".repeat(1024), truncated: true });
@@ -440,6 +451,7 @@ describe("podLog", () => {
 
 describe("createEvent", () => {
   const eventAbout = (pod: Pod) => ({
+    id: "1b6a",
     namespace: pod.namespace,
     about: { apiVersion: "v1", kind: "Pod", name: pod.name, namespace: pod.namespace, uid: pod.uid },
     type: "Warning" as const,

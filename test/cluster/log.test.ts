@@ -53,7 +53,9 @@ function read(pod: string, params: Readonly<Record<string, unknown>> = {}, store
 function readWith(last: string, pod: string, params: Readonly<Record<string, unknown>> = {}): Promise<Success> {
   return eventually(async () => {
     const outcome = await read(pod, params);
-    return "text" in outcome && outcome.text?.includes(`${last}\n`) ? outcome : undefined;
+    return "status" in outcome && outcome.status === "success" && outcome.text?.includes(`${last}\n`)
+      ? outcome
+      : undefined;
   });
 }
 

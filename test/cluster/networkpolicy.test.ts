@@ -273,6 +273,34 @@ describe("kubernetes:networkpolicy", () => {
     expect(await labelsOf(namespace, "cart-1")).not.toHaveProperty(["hallux.dev/isolated"]);
   });
 
+  it("makes the policy anew where somebody has deleted the one that it has read", async () => {
+    const { namespace, event } = await twins();
+    await runActionner(networkpolicy, { cluster, event });
+    const { real } = cluster.kubernetes;
+    let looks = 0;
+    const late: Kubernetes = {
+      ...real,
+      async getNetworkPolicy(...call) {
+        const policy = await real.getNetworkPolicy(...call);
+        looks += 1;
+        if (looks === 1) {
+          await networking.deleteNamespacedNetworkPolicy({ namespace, name: policy?.metadata?.name ?? "" });
+        }
+        return policy;
+      },
+    };
+
+    const result = await runActionner(networkpolicy, {
+      cluster,
+      clients: { kubernetes: late },
+      event,
+      params: { allow_cidr: ["192.0.2.0/24"] },
+    });
+
+    expect(result).toMatchObject({ status: "success" });
+    expect(await policiesIn(namespace)).toHaveLength(1);
+  });
+
   it("replaces only the policy that it has read", async () => {
     const { namespace, event } = await twins();
     await runActionner(networkpolicy, { cluster, event });

@@ -1,5 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 import type { KubeconfigSource } from "./connection.ts";
+import { laterStream } from "./exec-stream.ts";
 import type { Kubernetes } from "./port.ts";
 
 export type { KubeconfigSource };
@@ -39,6 +40,8 @@ function deferred(open: () => Promise<Kubernetes>): Kubernetes {
     getPod: async (...call) => (await open()).getPod(...call),
     patchPod: async (...call) => (await open()).patchPod(...call),
     deletePod: async (...call) => (await open()).deletePod(...call),
+    podsOnNode: async (...call) => (await open()).podsOnNode(...call),
+    evictPod: async (...call) => (await open()).evictPod(...call),
     getNode: async (...call) => (await open()).getNode(...call),
     patchNode: async (...call) => (await open()).patchNode(...call),
     getWorkload: async (...call) => (await open()).getWorkload(...call),
@@ -46,10 +49,20 @@ function deferred(open: () => Promise<Kubernetes>): Kubernetes {
     getNetworkPolicy: async (...call) => (await open()).getNetworkPolicy(...call),
     createNetworkPolicy: async (...call) => (await open()).createNetworkPolicy(...call),
     replaceNetworkPolicySpec: async (...call) => (await open()).replaceNetworkPolicySpec(...call),
+    getCustomObject: async (...call) => (await open()).getCustomObject(...call),
+    createCustomObject: async (...call) => (await open()).createCustomObject(...call),
+    replaceCustomObject: async (...call) => (await open()).replaceCustomObject(...call),
     getResource: async (...call) => (await open()).getResource(...call),
     deleteResource: async (...call) => (await open()).deleteResource(...call),
     podLog: async (...call) => (await open()).podLog(...call),
     exec: async (...call) => (await open()).exec(...call),
+    execStream: (...call) => laterStream(async () => (await open()).execStream(...call)),
+    addEphemeralContainer: async (...call) => (await open()).addEphemeralContainer(...call),
+    createJob: async (...call) => (await open()).createJob(...call),
+    podsOfJob: async (...call) => (await open()).podsOfJob(...call),
+    warningsOfJob: async (...call) => (await open()).warningsOfJob(...call),
+    deleteJob: async (...call) => (await open()).deleteJob(...call),
     createEvent: async (...call) => (await open()).createEvent(...call),
+    reviewAccess: async (...call) => (await open()).reviewAccess(...call),
   };
 }

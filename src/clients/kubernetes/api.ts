@@ -4,6 +4,7 @@ import {
   BatchV1Api,
   type ConfigurationOptions,
   CoreV1Api,
+  CustomObjectsApi,
   EventsV1Api,
   NetworkingV1Api,
   PatchStrategy,
@@ -21,6 +22,7 @@ import { permissionOf } from "./permission.ts";
 /** The API groups that Hallux uses, over one connection. */
 export interface Api {
   readonly core: CoreV1Api;
+  readonly custom: CustomObjectsApi;
   readonly apps: AppsV1Api;
   readonly batch: BatchV1Api;
   readonly networking: NetworkingV1Api;
@@ -37,6 +39,7 @@ export interface Api {
 export function createApi(connection: Connection, { dryRun }: { readonly dryRun: boolean }): Api {
   return {
     core: connection.makeApiClient(CoreV1Api),
+    custom: connection.makeApiClient(CustomObjectsApi),
     apps: connection.makeApiClient(AppsV1Api),
     batch: connection.makeApiClient(BatchV1Api),
     networking: connection.makeApiClient(NetworkingV1Api),
@@ -53,10 +56,14 @@ export interface Purpose {
   /** The object asked for is what the action works on: `TargetGone` where it is gone. */
   readonly aboutTarget?: boolean;
   /** How the body of a PATCH is meant. */
-  readonly patch?: "merge" | "json";
+  readonly patch?: "merge" | "strategic" | "json";
 }
 
-const patchTypes = { merge: PatchStrategy.MergePatch, json: PatchStrategy.JsonPatch } as const;
+const patchTypes = {
+  merge: PatchStrategy.MergePatch,
+  strategic: PatchStrategy.StrategicMergePatch,
+  json: PatchStrategy.JsonPatch,
+} as const;
 
 function viaConnection(
   connection: Connection,

@@ -1,7 +1,12 @@
+import { accessCalls } from "./access.ts";
 import { type Api, createApi } from "./api.ts";
 import { Connection, type KubeconfigSource } from "./connection.ts";
+import { customObjectCalls } from "./custom-objects.ts";
+import { ephemeralContainerCalls } from "./ephemeral-containers.ts";
 import { eventCalls } from "./events.ts";
+import { evictionCalls } from "./evictions.ts";
 import { execCalls } from "./exec.ts";
+import { jobCalls } from "./jobs.ts";
 import { networkPolicyCalls } from "./network-policies.ts";
 import { nodeCalls } from "./nodes.ts";
 import { podCalls } from "./pods.ts";
@@ -31,11 +36,16 @@ export function openCluster(source: KubeconfigSource): Cluster {
 function callsOf(api: Api): Kubernetes {
   return {
     ...podCalls(api),
+    ...evictionCalls(api),
     ...nodeCalls(api),
     ...workloadCalls(api),
     ...networkPolicyCalls(api),
+    ...customObjectCalls(api),
     ...resourceCalls(api),
     ...execCalls(api),
+    ...ephemeralContainerCalls(api),
+    ...jobCalls(api),
     ...eventCalls(api),
+    ...accessCalls(api),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { TargetGone } from "../../catalogue/errors.ts";
-import { type Asked, lostError, refusalError } from "./errors.ts";
+import { type Asked, DisruptionRefused, lostError, refusalError } from "./errors.ts";
 
 const asked: Asked = {
   verb: "patch",
@@ -40,12 +40,33 @@ describe("refusalError", () => {
   it.each([
     ["404", asked, 404, { name: "cart-1" }],
     ["the 409 of a deletion with precondition", { ...asked, verb: "delete" }, 409, {}],
+    ["the 409 of an eviction with precondition", { ...asked, verb: "create", resource: "pods/eviction" }, 409, {}],
     ["a UID that cannot be changed", asked, 422, { causes: [{ field: "metadata.uid" }] }],
   ])("finds the target gone by %s", (_, request, status, details) => {
     const refusal = { status, body: statusBody("gone", details) };
 
     expect(refusalError(request, refusal)).toBeInstanceOf(TargetGone);
     expect(refusalError({ ...request, aboutTarget: false }, refusal)).not.toBeInstanceOf(TargetGone);
+  });
+
+  it("tells a disruption budget's refusal from the API server's own throttling", () => {
+    const eviction = { ...asked, verb: "create", resource: "pods/eviction" };
+    const cause = { reason: "DisruptionBudget", message: "cart needs 2 healthy pods and has 2 currently" };
+
+    const budget = refusalError(eviction, {
+      status: 429,
+      body: statusBody("Cannot evict pod.", { causes: [cause] }),
+      retryAfter: "10",
+    });
+    const throttled = refusalError(eviction, { status: 429, body: "Too many requests, please try again later." });
+
+    expect(budget).toBeInstanceOf(DisruptionRefused);
+    expect(budget).toMatchObject({
+      message: "Cannot evict pod. cart needs 2 healthy pods and has 2 currently",
+      retryAfterMs: 10_000,
+    });
+    expect(throttled).not.toBeInstanceOf(DisruptionRefused);
+    expect(throttled.code).toBe("throttled");
   });
 
   it.each([

@@ -25,6 +25,9 @@ export class Unauthenticated extends ActionError {
   }
 }
 
+/** A 429 that is a PodDisruptionBudget's word, not the API server's own throttling. */
+export class DisruptionRefused extends ActionError {}
+
 /** The one place where an answer that is not 2xx becomes an error. */
 export function refusalError(asked: Asked, { status, body, retryAfter }: Refusal): ActionError {
   const answer = statusIn(body);
@@ -35,6 +38,11 @@ export function refusalError(asked: Asked, { status, body, retryAfter }: Refusal
   }
   if (asked.aboutTarget && isGone(asked, status, answer)) {
     return new TargetGone(words);
+  }
+  const budget = answer?.details?.causes?.find(({ reason }) => reason === "DisruptionBudget");
+  if (budget !== undefined) {
+    const message = [words, budget.message].join(" ").trim();
+    return new DisruptionRefused("throttled", message, { retryAfterMs: retryAfterMs(retryAfter), notBegun: true });
   }
   const code = codeOfStatus(status);
   const message = code === "forbidden" ? `not permitted to ${describePermission(asked)}: ${words}` : words;
@@ -69,7 +77,7 @@ function onlyReads({ verb }: Permission): boolean {
 }
 
 /**
- * A UID as precondition fails in two ways: a DELETE's with 409, a PATCH's with 422 because `metadata.uid` cannot be changed. A 404
+ * A UID as precondition fails in two ways: a DELETE's and an eviction's with 409, a PATCH's with 422 because `metadata.uid` cannot be changed. A 404
  * that names no object says that the address is wrong (a proxy's path, an API that is not served): nothing is known of the target.
  */
 function isGone(asked: Asked, status: number, answer: V1Status | undefined): boolean {
@@ -77,7 +85,7 @@ function isGone(asked: Asked, status: number, answer: V1Status | undefined): boo
     case 404:
       return answer?.details?.name !== undefined;
     case 409:
-      return asked.verb === "delete";
+      return asked.verb === "delete" || asked.resource === "pods/eviction";
     case 422:
       return answer?.details?.causes?.some(({ field }) => field === "metadata.uid") ?? false;
     default:

@@ -1,170 +1,117 @@
-import type { IncomingMessage } from "node:http";
-import { text } from "node:stream/consumers";
-import type { V1Status } from "@kubernetes/client-node";
-import WebSocket, { type ClientOptions } from "ws";
 import { ActionError } from "../../catalogue/errors.ts";
+import { accessCalls } from "./access.ts";
 import type { Api } from "./api.ts";
-import { type Asked, lostError, notOpenedError, refusalError, Unauthenticated } from "./errors.ts";
-import type { ExecOptions, ExecResult, Kubernetes, Pod } from "./port.ts";
+import { type Asked, refusalError, Unauthenticated } from "./errors.ts";
+import { BoundedText, converse, type Ending, type Order } from "./exec-socket.ts";
+import { streamOf } from "./exec-stream.ts";
+import type { CommandOptions, ExecOptions, ExecResult, Kubernetes, Pod } from "./port.ts";
 
-const protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
-/** The first byte of each message says which stream the rest belongs to. */
-const channels = { stdout: 1, stderr: 2, status: 3 };
 const verbs = ["create", "get"];
+/** Of a stream's standard error. */
+const maxErrorBytes = 8 * 1024;
 
-export function execCalls(api: Api): Pick<Kubernetes, "exec"> {
-  return { exec: api.dryRun === undefined ? execIn(api) : reviewExec(api) };
+type Run = (pod: Pod, order: Order, signal: AbortSignal) => AsyncGenerator<Uint8Array, Ending>;
+
+export function execCalls(api: Api): Pick<Kubernetes, "exec" | "execStream"> {
+  const run = api.dryRun === undefined ? runOver(api) : reviewOf(api);
+  return {
+    exec: (pod, options, signal) =>
+      collect(run(pod, orderOf(api, pod, { ...options, maxErrorBytes: options.maxOutputBytes }), signal), options),
+    execStream: (pod, options, signal) => streamOf(run(pod, orderOf(api, pod, { ...options, maxErrorBytes }), signal)),
+  };
 }
 
 /** Over a WebSocket of our own: client-node's Exec can be neither cancelled nor asked why it was refused. */
-function execIn({ connection }: Api): Kubernetes["exec"] {
-  return async (pod, options, signal) => {
-    const asked = askedOf(pod);
-    const url = urlOf(connection.server, pod, options);
-    const run = (socketOptions: ClientOptions) => {
-      if (signal.aborted) {
-        throw lostError(asked, signal.reason, signal);
-      }
-      const socket = new WebSocket(url, protocols, { ...socketOptions, perMessageDeflate: false });
-      return within(signal, socket, asked, conversation(socket, asked, options.maxOutputBytes));
-    };
-    const socketOptions = await connection.webSocketOptions();
+function runOver(api: Api): Run {
+  const { connection } = api;
+  return async function* (pod, order, signal) {
+    const options = await connection.webSocketOptions();
     try {
-      return await run(socketOptions);
+      return yield* converse(order, options, signal);
     } catch (error) {
-      const renewed = error instanceof Unauthenticated ? await connection.renewOptions(socketOptions) : undefined;
+      await nameMissing(api, pod, error, signal);
+      // Nothing has run: with a 401 there is not even a connection.
+      const renewed = error instanceof Unauthenticated ? await connection.renewOptions(options) : undefined;
       if (renewed === undefined) {
         throw error;
       }
-      return run(renewed);
+      return yield* converse(order, renewed, signal);
     }
   };
-}
-
-/** The socket ends with the conversation, at the latest with the signal. */
-async function within<T>(signal: AbortSignal, socket: WebSocket, asked: Asked, conversation: Promise<T>): Promise<T> {
-  const abort = () => socket.terminate();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await conversation;
-  } catch (error) {
-    throw error instanceof ActionError ? error : lostError(asked, error, signal);
-  } finally {
-    signal.removeEventListener("abort", abort);
-    socket.terminate();
-  }
 }
 
 /** Asks whether it would be permitted. */
-function reviewExec(api: Api): Kubernetes["exec"] {
-  return async (pod, _options, signal) => {
-    for (const verb of verbs) {
-      await review(api, { ...askedOf(pod), verb }, signal);
-    }
-    return { exitCode: 0, stdout: "", stderr: "", truncated: false };
+function reviewOf(api: Api): Run {
+  return async function* (pod, _order, signal) {
+    await mustBePermitted(api, pod, signal);
+    yield* [];
+    return { exitCode: 0, stderr: "", truncated: false };
   };
 }
 
-async function review({ authorization, via }: Api, asked: Asked, signal: AbortSignal): Promise<void> {
-  const { verb, namespace, name } = asked;
-  const resourceAttributes = { verb, namespace, name, resource: "pods", subresource: "exec" };
-  const body = { spec: { resourceAttributes } };
-  const { status } = await authorization.createSelfSubjectAccessReview({ body }, via(signal));
-  if (status?.allowed !== true) {
-    throw refusalError(asked, { status: 403, body: status?.reason || "no role allows it" });
+/** Throws `forbidden` with the first permission that is missing. */
+async function mustBePermitted(api: Api, pod: Pod, signal: AbortSignal): Promise<void> {
+  for (const verb of verbs) {
+    const asked = { ...askedOf(pod), verb };
+    const { allowed, reason } = await accessCalls(api).reviewAccess(asked, signal);
+    if (!allowed) {
+      throw refusalError(asked, { status: 403, body: reason });
+    }
   }
 }
 
-/** Reads what the command writes until its exit code comes. Rejects where the connection ends before. */
-function conversation(socket: WebSocket, asked: Asked, maxOutputBytes: number): Promise<ExecResult> {
-  const { promise, resolve, reject } = Promise.withResolvers<ExecResult>();
+/** Of a 403 only this tells which of the two permissions is missing, or that it is neither of them. */
+async function nameMissing(api: Api, pod: Pod, error: unknown, signal: AbortSignal): Promise<void> {
+  if (!(error instanceof ActionError) || error.code !== "forbidden") {
+    return;
+  }
+  await mustBePermitted(api, pod, signal).catch((review: unknown) => {
+    throw review instanceof ActionError && review.code === "forbidden" ? review : error;
+  });
+}
+
+/** Reads to the end, and keeps the start. */
+async function collect(
+  running: AsyncGenerator<Uint8Array, Ending>,
+  { maxOutputBytes }: ExecOptions,
+): Promise<ExecResult> {
   const stdout = new BoundedText(maxOutputBytes);
-  const stderr = new BoundedText(maxOutputBytes);
-  const hear = (data: Buffer) => {
-    const rest = data.subarray(1);
-    switch (data[0]) {
-      case channels.stdout:
-        return stdout.add(rest);
-      case channels.stderr:
-        return stderr.add(rest);
-      case channels.status:
-        return resolve({
-          exitCode: exitCodeIn(rest, asked),
-          stdout: stdout.toString(),
-          stderr: stderr.toString(),
-          truncated: stdout.truncated || stderr.truncated,
-        });
-    }
-  };
-
-  socket.on("message", (data: Buffer) => attempt(() => hear(data), reject));
-  socket.on("unexpected-response", (_request, response) => refusalIn(response, asked).then(reject, reject));
-  socket.on("error", reject);
-  socket.on("close", () => reject(new Error("the connection ended before the command did")));
-  return promise;
-}
-
-function attempt(act: () => void, onError: (error: unknown) => void): void {
-  try {
-    act();
-  } catch (error) {
-    onError(error);
+  let step = await running.next();
+  while (!step.done) {
+    stdout.add(step.value);
+    step = await running.next();
   }
+  const { exitCode, stderr, truncated } = step.value;
+  return { exitCode, stdout: stdout.toString(), stderr, truncated: truncated || stdout.truncated };
 }
 
-/** Throws where the command could not be started at all. */
-function exitCodeIn(message: Buffer, asked: Asked): number {
-  const status = JSON.parse(message.toString()) as V1Status;
-  if (status.status === "Success") {
-    return 0;
-  }
-  const exitCode = status.details?.causes?.find(({ reason }) => reason === "ExitCode")?.message;
-  if (exitCode === undefined) {
-    throw refusalError(asked, { status: status.code ?? 500, body: message.toString() });
-  }
-  return Number(exitCode);
-}
-
-async function refusalIn(response: IncomingMessage, asked: Asked): Promise<ActionError> {
-  const { statusCode: status = 500, headers } = response;
-  return notOpenedError(asked, { status, body: await text(response), retryAfter: headers["retry-after"] });
-}
-
-/** The API server checks `create` and, for a WebSocket, `get`; where `create` is missing it does not say so. */
+/** The API server checks `create` and, for a WebSocket, `get`. */
 function askedOf({ namespace, name }: Pod): Asked {
   return { verb: "create", apiGroup: "", resource: "pods/exec", namespace, name, aboutTarget: true };
 }
 
+function orderOf(
+  { connection }: Api,
+  pod: Pod,
+  options: CommandOptions & Pick<ExecOptions, "stdin"> & Pick<Order, "maxErrorBytes">,
+): Order {
+  const { stdin, maxErrorBytes } = options;
+  return { asked: askedOf(pod), url: urlOf(connection.server, pod, options), stdin, maxErrorBytes };
+}
+
 /** Each argument travels as a parameter of its own: no shell comes near it. */
-function urlOf(server: string, { namespace, name }: Pod, { container, command }: ExecOptions): URL {
+function urlOf(
+  server: string,
+  { namespace, name }: Pod,
+  { container, command, stdin }: CommandOptions & Pick<ExecOptions, "stdin">,
+): URL {
   const url = new URL(`${server.replace(/^http/, "ws")}/api/v1/namespaces/${namespace}/pods/${name}/exec`);
   url.search = new URLSearchParams([
     ["container", container],
+    ...(stdin === undefined ? [] : [["stdin", "true"]]),
     ["stdout", "true"],
     ["stderr", "true"],
     ...command.map((argument) => ["command", argument]),
   ]).toString();
   return url;
-}
-
-/** Keeps a copy of the first bytes and drops the rest: a view of a message would keep all of it, and an endless one everything. */
-class BoundedText {
-  readonly #bytes: Buffer;
-  #length = 0;
-  truncated = false;
-
-  constructor(limit: number) {
-    this.#bytes = Buffer.alloc(limit);
-  }
-
-  add(part: Buffer): void {
-    const copied = part.copy(this.#bytes, this.#length);
-    this.#length += copied;
-    this.truncated ||= copied < part.length;
-  }
-
-  /** Without the piece of a character that the limit cut. */
-  toString(): string {
-    return new TextDecoder().decode(this.#bytes.subarray(0, this.#length), { stream: this.truncated });
-  }
 }

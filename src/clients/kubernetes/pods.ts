@@ -1,4 +1,6 @@
 import type {
+  V1Container,
+  V1ContainerState,
   V1ContainerStatus,
   V1DeleteOptions,
   V1ObjectMeta,
@@ -8,7 +10,7 @@ import type {
 import { TargetGone } from "../../catalogue/errors.ts";
 import type { PodTarget } from "../../events/target.ts";
 import type { Api } from "./api.ts";
-import type { Container, Kubernetes, MetadataChange, Owner, Pod } from "./port.ts";
+import type { Container, ContainerState, Kubernetes, MetadataChange, Owner, Pod } from "./port.ts";
 
 type PodCalls = Pick<Kubernetes, "getPod" | "patchPod" | "deletePod" | "podLog">;
 
@@ -72,8 +74,9 @@ function sameUid(pod: Pod, target: PodTarget): Pod {
   return pod;
 }
 
-function podFrom({ metadata, spec, status }: V1Pod): Pod {
+export function podFrom({ metadata, spec, status }: V1Pod): Pod {
   const annotations = metadata?.annotations ?? {};
+  const ephemeralContainers = containersFrom(spec?.ephemeralContainers, status?.ephemeralContainerStatuses);
   return {
     kind: "pod",
     namespace: metadata?.namespace ?? "",
@@ -84,10 +87,13 @@ function podFrom({ metadata, spec, status }: V1Pod): Pod {
     createdAt: metadata?.creationTimestamp,
     owner: controllerOf(metadata?.ownerReferences),
     nodeName: spec?.nodeName,
+    serviceAccount: spec?.serviceAccountName,
     hostNetwork: spec?.hostNetwork ?? false,
     mirror: isMirror(metadata),
     phase: status?.phase,
-    containers: containersOf(spec, status),
+    terminating: metadata?.deletionTimestamp !== undefined,
+    containers: [...ownContainers(spec, status), ...ephemeralContainers],
+    ephemeralContainers,
   };
 }
 
@@ -96,24 +102,45 @@ export function isMirror(metadata: V1ObjectMeta | undefined): boolean {
   return metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined;
 }
 
-/** The containers, then the sidecars: init containers that keep running. Last those of `kubectl debug`. */
-function containersOf(spec: V1Pod["spec"], status: V1Pod["status"]): Container[] {
-  const sidecars = spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always") ?? [];
-  const containers = [...(spec?.containers ?? []), ...sidecars, ...(spec?.ephemeralContainers ?? [])];
-  const statuses = [
-    ...(status?.containerStatuses ?? []),
-    ...(status?.initContainerStatuses ?? []),
-    ...(status?.ephemeralContainerStatuses ?? []),
+/** The containers, then the sidecars: init containers that keep running. */
+function ownContainers(spec: V1Pod["spec"], status: V1Pod["status"]): Container[] {
+  const sidecars = spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always");
+  return [
+    ...containersFrom(spec?.containers, status?.containerStatuses),
+    ...containersFrom(sidecars, status?.initContainerStatuses),
   ];
-  const byName = new Map(statuses.map((entry) => [entry.name, entry]));
-  return containers.map(({ name }) => containerFrom(name, byName.get(name)));
 }
 
-function containerFrom(name: string, status: V1ContainerStatus | undefined): Container {
+function containersFrom(
+  containers: readonly Pick<V1Container, "name" | "image">[] = [],
+  statuses: readonly V1ContainerStatus[] = [],
+): Container[] {
+  const byName = new Map(statuses.map((status) => [status.name, status]));
+  return containers.map((container) => containerFrom(container, byName.get(container.name)));
+}
+
+function containerFrom(
+  { name, image }: Pick<V1Container, "name" | "image">,
+  status: V1ContainerStatus | undefined,
+): Container {
   return {
     name,
+    image: image ?? "",
     id: status?.containerID?.replace(/^[^:]*:\/\//, ""),
     running: status?.state?.running !== undefined,
+    state: stateFrom(status?.state),
     restartCount: status?.restartCount ?? 0,
   };
+}
+
+function stateFrom({ running, terminated, waiting }: V1ContainerState = {}): ContainerState {
+  if (running !== undefined) {
+    return { kind: "running" };
+  }
+  if (terminated !== undefined) {
+    const { exitCode, reason = "", message = "" } = terminated;
+    return { kind: "terminated", exitCode, reason, message };
+  }
+  const { reason = "", message = "" } = waiting ?? {};
+  return { kind: "waiting", reason, message };
 }

@@ -1,4 +1,11 @@
-import type { V1NetworkPolicy, V1NetworkPolicySpec } from "@kubernetes/client-node";
+import type {
+  V1EphemeralContainer,
+  V1Job,
+  V1NetworkPolicy,
+  V1NetworkPolicySpec,
+  V1ObjectMeta,
+} from "@kubernetes/client-node";
+import { ActionError } from "../../catalogue/errors.ts";
 import type { PodTarget, ResourceTarget } from "../../events/target.ts";
 
 /**
@@ -14,6 +21,11 @@ export interface Kubernetes {
   /** The UID is the precondition: a pod that took the name is never deleted. */
   deletePod(pod: Pod, options: { readonly gracePeriodSeconds: number }, signal: AbortSignal): Promise<void>;
 
+  /** All pods of the node, of every namespace. */
+  podsOnNode(node: string, signal: AbortSignal): Promise<readonly Pod[]>;
+  /** By the Eviction API, so that PodDisruptionBudgets are kept. The UID is the precondition. */
+  evictPod(pod: Pod, signal: AbortSignal): Promise<Eviction>;
+
   getNode(name: string, signal: AbortSignal): Promise<Node>;
   patchNode(
     name: string,
@@ -26,14 +38,22 @@ export interface Kubernetes {
 
   /**
    * The workload's own pods that are ready and not being deleted, counted now: its status lags behind what was just deleted.
+   * Those of the UIDs in `besides` do not count.
    */
-  countReadyPods(workload: Workload, signal: AbortSignal): Promise<number>;
+  countReadyPods(workload: Workload, signal: AbortSignal, besides?: ReadonlySet<string>): Promise<number>;
 
   /** Undefined where there is none of this name. */
   getNetworkPolicy(namespace: string, name: string, signal: AbortSignal): Promise<V1NetworkPolicy | undefined>;
   createNetworkPolicy(policy: V1NetworkPolicy, signal: AbortSignal): Promise<void>;
   /** Replaces the spec only, on condition that the policy is still the one read (its UID and resourceVersion). */
   replaceNetworkPolicySpec(policy: V1NetworkPolicy, spec: V1NetworkPolicySpec, signal: AbortSignal): Promise<void>;
+
+  /** Undefined where there is none of this name. `not_found` where the cluster does not know the kind, as in the calls that follow. */
+  getCustomObject(kind: CustomKind, place: CustomPlace, signal: AbortSignal): Promise<CustomObject | undefined>;
+  /** `invalid` where the cluster's schema lacks one of the object's fields. */
+  createCustomObject(kind: CustomKind, object: CustomObject, signal: AbortSignal): Promise<void>;
+  /** As above; on condition that the object is still the one read (its UID and resourceVersion). */
+  replaceCustomObject(kind: CustomKind, object: CustomObject, signal: AbortSignal): Promise<void>;
 
   /** `invalid` for a resource that Hallux does not delete. */
   getResource(target: ResourceTarget, signal: AbortSignal): Promise<Sighted>;
@@ -44,8 +64,44 @@ export interface Kubernetes {
   podLog(pod: Pod, options: LogOptions, signal: AbortSignal): Promise<Uint8Array>;
   /** Runs argv in one container, without a shell of ours. Rejects `timeout`/`cancelled` when the signal fires. */
   exec(pod: Pod, options: ExecOptions, signal: AbortSignal): Promise<ExecResult>;
+  /**
+   * The same, for output of any size: it flows no faster than it is read. The command starts when its output is first read, and
+   * its connection ends with the reading, at the latest with the signal. Throws there, and rejects `ended`, where `exec` rejects.
+   */
+  execStream(pod: Pod, options: CommandOptions, signal: AbortSignal): ExecStream;
+
+  /** Beside those that others add meanwhile. It cannot be changed or removed afterwards. The UID is the precondition. */
+  addEphemeralContainer(pod: Pod, container: V1EphemeralContainer, signal: AbortSignal): Promise<void>;
+
+  createJob(job: V1Job, signal: AbortSignal): Promise<Job>;
+  podsOfJob(job: Job, signal: AbortSignal): Promise<readonly Pod[]>;
+  /** What went wrong with it, as Kubernetes' events tell it: that its pod is not admitted. */
+  warningsOfJob(job: Job, signal: AbortSignal): Promise<readonly string[]>;
+  /** With its pods; also where there is none of this name. */
+  deleteJob(job: Pick<Job, "namespace" | "name">, signal: AbortSignal): Promise<void>;
 
   createEvent(event: KubernetesEvent, signal: AbortSignal): Promise<void>;
+
+  /** Whether Hallux may do this, as the API server's authorizers see it now. Changes nothing, in no client set. */
+  reviewAccess(question: AccessQuestion, signal: AbortSignal): Promise<AccessReview>;
+}
+
+export interface AccessQuestion {
+  readonly verb: string;
+  /** Empty for the core group. */
+  readonly apiGroup: string;
+  /** With its subresource: `pods`, `pods/log`. */
+  readonly resource: string;
+  /** All of them where it is undefined. */
+  readonly namespace: string | undefined;
+  /** All of them where it is undefined. */
+  readonly name?: string | undefined;
+}
+
+export interface AccessReview {
+  readonly allowed: boolean;
+  /** Where it is not allowed: the authorizers' words. */
+  readonly reason: string;
 }
 
 /** What guards and preconditions need of any object. */
@@ -75,17 +131,63 @@ export interface Pod extends PodTarget, Sighted {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly nodeName: string | undefined;
+  readonly serviceAccount: string | undefined;
   readonly hostNetwork: boolean;
   readonly phase: string | undefined;
+  /** It was deleted or evicted, and stops. */
+  readonly terminating: boolean;
+  /** All that may run: its own, its sidecars, and last the ephemeral ones. */
   readonly containers: readonly Container[];
+  /** Those added to the running pod, as by `kubectl debug`. */
+  readonly ephemeralContainers: readonly Container[];
 }
 
 export interface Container {
   readonly name: string;
+  readonly image: string;
   /** Without the runtime's prefix; undefined until it has started once. */
   readonly id: string | undefined;
   readonly running: boolean;
+  readonly state: ContainerState;
   readonly restartCount: number;
+}
+
+/** A reason is CamelCase (`ErrImagePull`), and empty where the kubelet has not given one. */
+export type ContainerState =
+  | { readonly kind: "waiting"; readonly reason: string; readonly message: string }
+  | { readonly kind: "running" }
+  | { readonly kind: "terminated"; readonly exitCode: number; readonly reason: string; readonly message: string };
+
+export interface Job {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** What became of an eviction: the pod is to stop, or a PodDisruptionBudget does not let it go now. */
+export type Eviction =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused"; readonly reason: string; readonly retryAfterMs: number | undefined };
+
+/** Of a CustomResourceDefinition or an aggregated API server. */
+export interface CustomKind {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly plural: string;
+  /** What to do where the cluster does not know it: `install Cilium`. */
+  readonly remedy: string;
+}
+
+export interface CustomPlace {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface CustomObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: V1ObjectMeta & CustomPlace;
+  readonly spec?: unknown;
 }
 
 export interface Node {
@@ -119,9 +221,17 @@ export interface LogOptions {
   readonly limitBytes: number;
 }
 
-export interface ExecOptions {
+export interface CommandOptions {
   readonly container: string;
   readonly command: readonly string[];
+}
+
+export interface ExecOptions extends CommandOptions {
+  /**
+   * What the command reads from its standard input; without it there is nothing to read. API servers before 1.30 cannot say that
+   * it ends: a command that is to run there must know by itself where its input does.
+   */
+  readonly stdin?: string;
   /** Of standard output and of standard error, each; the rest is read and dropped. */
   readonly maxOutputBytes: number;
 }
@@ -133,8 +243,25 @@ export interface ExecResult {
   readonly truncated: boolean;
 }
 
+export interface ExecStream {
+  readonly stdout: AsyncIterable<Uint8Array>;
+  /** Settles once `stdout` has been read to its end or given up. */
+  readonly ended: Promise<CommandEnding>;
+}
+
+export interface CommandEnding {
+  readonly exitCode: number;
+  /** Its first 8 KiB. */
+  readonly stderr: string;
+}
+
+/** The node's runtime could not start the command: the container has no such program, or does not run. */
+export class CommandNotStarted extends ActionError {}
+
 /** An event as `kubectl describe` shows it. */
 export interface KubernetesEvent {
+  /** Of the event itself: one told again, with the same id, stands there once. Lower-case letters and digits. */
+  readonly id: string;
   readonly namespace: string;
   readonly about: {
     readonly apiVersion: string;

@@ -54,10 +54,11 @@ export function workloadCalls(api: Api): Pick<Kubernetes, "getWorkload" | "count
       return read && workloadFrom(namespace, owner, await read(api, { namespace, name: owner.name }, api.via(signal)));
     },
 
-    async countReadyPods({ namespace, selector, uid }, signal) {
+    async countReadyPods({ namespace, selector, uid }, signal, besides) {
       const labelSelector = selectorText(selector);
       const { items } = await api.core.listNamespacedPod({ namespace, labelSelector }, api.via(signal));
-      return items.filter((pod) => controllerOf(pod.metadata?.ownerReferences)?.uid === uid).filter(isReady).length;
+      const own = items.filter(({ metadata }) => controllerOf(metadata?.ownerReferences)?.uid === uid);
+      return own.filter((pod) => isReady(pod) && !besides?.has(pod.metadata?.uid ?? "")).length;
     },
   };
 }
