@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
 import { httpPeer } from "../../test/support/http-peer.ts";
-import type { Call } from "../../src/catalogue/catalogue.ts";
+import { runAlone } from "../../test/support/run-alone.ts";
 import { createAws } from "../../src/clients/aws/adapter.ts";
 import type { Aws, LambdaAnswer, LambdaInvocation } from "../../src/clients/aws/port.ts";
 import type { FalcoEvent } from "../../src/events/event.ts";
@@ -15,12 +15,11 @@ const answered: LambdaAnswer = { statusCode: 200, functionError: undefined, payl
 /** AWS, behind our port: answers what the test says and keeps what it was asked. */
 function awsAnswering(answer: LambdaAnswer) {
   const invocations: LambdaInvocation[] = [];
-  const aws: Aws = {
+  const aws: Pick<Aws, "invokeLambda"> = {
     async invokeLambda(invocation) {
       invocations.push(invocation);
       return answer;
     },
-    instanceMetadata: async () => undefined,
   };
   return { aws, invocations };
 }
@@ -31,21 +30,13 @@ interface Traits {
   readonly facts?: Readonly<Record<string, string>>;
 }
 
-function run(aws: Aws, { parameters, event = eventOf({ pod: "shop/cart-1" }), facts = {} }: Traits = {}) {
-  const { values } = compileFields(lambda.params).read({ aws_lambda_name: "isolate", ...parameters });
-  if (values === undefined) {
-    throw new Error("the parameters are wrong");
-  }
-  return lambda.run({
-    event,
-    target: { kind: "none" },
-    params: values,
-    facts,
-    clients: { aws } as Call["clients"],
-    store: undefined,
-    rule: "a rule",
-    dryRun: false,
-    signal: new AbortController().signal,
+function run(aws: Pick<Aws, "invokeLambda">, { parameters, event, facts }: Traits = {}) {
+  const clients = { aws: aws as Aws };
+  return runAlone(lambda, {
+    params: { aws_lambda_name: "isolate", ...parameters },
+    clients,
+    ...(event && { event }),
+    ...(facts && { facts }),
   });
 }
 

@@ -43,11 +43,11 @@ export function markUntil(ready: "connect" | "secureConnect", socket: Socket): v
 
 /** Whether a request failed before it was sent: no address, no connection, no TLS. False where that is not certain. */
 export function neverSent(error: unknown): boolean {
-  if (error instanceof AggregateError) {
-    return error.errors.length > 0 && error.errors.every(neverSent);
-  }
   if (typeof error !== "object" || error === null) {
     return false;
+  }
+  if (error instanceof AggregateError && !(neverSentMark in error)) {
+    return error.errors.length > 0 && error.errors.every(neverSent);
   }
   const { code, syscall } = error as NodeJS.ErrnoException;
   return neverSentMark in error || connecting.includes(syscall) || code === "UND_ERR_CONNECT_TIMEOUT";

@@ -55,6 +55,20 @@ export function createBreaker({ endpoint, failures = 5, openMs = 10_000 }: Break
   };
 }
 
+/** Of a call whose failures are all `ActionError`s and whose duration is the endpoint's own. */
+export function verdictOfCode(error: unknown): Verdict {
+  switch ((error as ActionError).code) {
+    case "unavailable":
+    case "timeout":
+      return "down";
+    case "interrupted":
+    case "cancelled":
+      return "unknown";
+    default:
+      return "up";
+  }
+}
+
 /** The breaker counts it as a failure, or not at all. */
 class Failed extends Error {
   readonly verdict: Verdict;

@@ -1,6 +1,6 @@
-import type { ClientRequest } from "node:http";
+import { type ClientRequest, Agent as PlainAgent } from "node:http";
 import { Agent } from "node:https";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { markUntil, unsent } from "../catalogue/http.ts";
@@ -34,7 +34,7 @@ export function endWatched(request: ClientRequest): void {
  * Shorter than any service keeps an unused connection: of a call that is sent on one just when the service ends it nobody knows
  * whether it was begun.
  */
-const idleMs = 4000;
+export const idleMs = 4000;
 
 /** Keeps connections for the calls that follow, and watches each while it is made. */
 export class WatchingAgent extends Agent {
@@ -45,6 +45,21 @@ export class WatchingAgent extends Agent {
   override createConnection(...call: Parameters<Agent["createConnection"]>): Duplex | null | undefined {
     const socket = super.createConnection(...call);
     if (socket instanceof TLSSocket) {
+      watchConnecting(socket);
+    }
+    return socket;
+  }
+}
+
+/** The same for connections without TLS. */
+export class WatchingPlainAgent extends PlainAgent {
+  constructor({ maxSockets }: { readonly maxSockets: number }) {
+    super({ keepAlive: true, maxSockets, timeout: idleMs });
+  }
+
+  override createConnection(...call: Parameters<PlainAgent["createConnection"]>): Duplex | null | undefined {
+    const socket = super.createConnection(...call);
+    if (socket instanceof Socket) {
       watchConnecting(socket);
     }
     return socket;

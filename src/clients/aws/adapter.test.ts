@@ -183,7 +183,7 @@ describe("a role", () => {
 
     const error = await failureOf(aws.invokeLambda(invocation, AbortSignal.timeout(200)));
 
-    expect(error.code).toBe("timeout");
+    expect(error).toMatchObject({ code: "timeout", notBegun: true });
   });
 });
 
@@ -230,6 +230,9 @@ describe("an error of AWS", () => {
     const error = await failureOf(aws.invokeLambda(invocation, never));
 
     expect(error.code).toBe("unavailable");
+    expect(error.message).toBe(
+      "function isolate: the answer, of status 502, is not in AWS's form: does something stand in between?",
+    );
   });
 });
 

@@ -1,10 +1,10 @@
-import { ActionError, type ErrorCode } from "../../catalogue/errors.ts";
+import { ActionError, type ErrorCode, notBegun } from "../../catalogue/errors.ts";
 import { codeOfStatus, neverSent, refusedBefore, retryAfterMs } from "../../catalogue/http.ts";
 import type { Verdict } from "../breaker.ts";
 import type { LambdaInvocation } from "./port.ts";
 
 /** What the SDK throws, as far as it says. */
-interface SdkError extends Error {
+export interface SdkError extends Error {
   /** Of the operating system: `ECONNREFUSED`. */
   readonly code?: string;
   readonly $metadata?: { readonly httpStatusCode?: number | undefined };
@@ -13,6 +13,9 @@ interface SdkError extends Error {
 
 const noCredentials =
   "no AWS credentials: set aws.access_key and aws.secret_key, or give Hallux a role (IRSA, Pod Identity, instance profile)";
+
+/** What the SDK's parsers throw at an answer that is not in AWS's form, such as a proxy's page. */
+const parserErrors = ["SyntaxError", "Error"];
 
 const denials = ["AccessDenied", "AccessDeniedException"];
 const throttles = ["Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"];
@@ -41,20 +44,16 @@ export function lambdaError(error: unknown, functionName: string): ActionError {
 export function roleError(error: unknown, roleArn: string): ActionError {
   const resource = `role ${roleArn}`;
   const denial = `missing permission sts:AssumeRole on ${resource}, or its external id differs`;
-  return beforeTheCall(actionError(error, resource, denial));
+  return notBegun(actionError(error, resource, denial));
 }
 
 /** Of the SDK's own chain: environment, files, web identity, container, instance. */
 export function credentialsError(error: unknown): ActionError {
-  return beforeTheCall(actionError(error, "AWS credentials", "AWS gives Hallux no credentials"));
+  return notBegun(actionError(error, "AWS credentials", "AWS gives Hallux no credentials"));
 }
 
-/** Without credentials the call that needs them is not made. */
-function beforeTheCall({ code, message, cause, retryAfterMs }: ActionError): ActionError {
-  return new ActionError(code, message, { cause, retryAfterMs, notBegun: true });
-}
-
-function actionError(thrown: unknown, subject: string, denial: string): ActionError {
+/** `subject` is what the call was about, `denial` what a refusal means. */
+export function actionError(thrown: unknown, subject: string, denial: string): ActionError {
   if (thrown instanceof ActionError) {
     return thrown;
   }
@@ -66,12 +65,19 @@ function actionError(thrown: unknown, subject: string, denial: string): ActionEr
     return new ActionError("forbidden", `${denial}: ${error.message}`, { cause: error, notBegun: true });
   }
   const { httpStatusCode = 0 } = error.$metadata ?? {};
-  const notBegun = throttles.includes(error.name) || refusedBefore(httpStatusCode) || neverSent(error);
-  return new ActionError(codeOf(error), `${subject}: ${error.name}: ${error.message}`, {
+  const certainlyNotBegun = throttles.includes(error.name) || refusedBefore(httpStatusCode) || neverSent(error);
+  return new ActionError(codeOf(error), `${subject}: ${wordsOf(error)}`, {
     cause: error,
     retryAfterMs: retryAfterMs(error.$response?.headers?.["retry-after"]),
-    notBegun,
+    notBegun: certainlyNotBegun,
   });
+}
+
+function wordsOf({ name, message, $metadata }: SdkError): string {
+  const status = $metadata?.httpStatusCode;
+  return status !== undefined && parserErrors.includes(name)
+    ? `the answer, of status ${status}, is not in AWS's form: does something stand in between?`
+    : `${name}: ${message}`;
 }
 
 function codeOf({ name, code, $metadata }: SdkError): ErrorCode {

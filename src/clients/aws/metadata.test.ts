@@ -1,4 +1,6 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { blackHole } from "../../../test/support/black-hole.ts";
 import { hang, httpPeer } from "../../../test/support/http-peer.ts";
 import { createInstanceMetadata } from "./metadata.ts";
 
@@ -46,6 +48,17 @@ describe("the instance metadata service", () => {
 
     expect(values).toEqual([undefined, undefined]);
     expect(imds.requests).toHaveLength(2);
+  });
+
+  it("is absent where its address swallows everything, and nothing waits for it again", async () => {
+    await using nowhere = await blackHole();
+    const metadata = createInstanceMetadata({ endpoint: nowhere.url });
+
+    const first = await Promise.all([metadata(region, never), metadata("meta-data/iam/info", never)]);
+    const later = await Promise.race([metadata(region, never), turn("it waits")]);
+
+    expect(first).toEqual([undefined, undefined]);
+    expect(later).toBeUndefined();
   });
 
   it("is taken for absent where another service answers in its place", async () => {

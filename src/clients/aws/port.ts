@@ -1,5 +1,7 @@
-/** What Hallux asks of AWS. Calls throw `ActionError`. */
-export interface Aws {
+import type { ObjectStore } from "../object-store.ts";
+
+/** What Hallux asks of AWS; its object store is S3. Calls throw `ActionError`. */
+export interface Aws extends ObjectStore {
   invokeLambda(invocation: LambdaInvocation, signal: AbortSignal): Promise<LambdaAnswer>;
   /** A path of the instance metadata service (IMDSv2): `meta-data/placement/region`. Undefined outside AWS. */
   instanceMetadata(path: string, signal: AbortSignal): Promise<string | undefined>;

@@ -16,6 +16,7 @@ export interface AwsSettings {
   /** Other addresses than AWS's own. */
   readonly endpoints?: {
     readonly lambda?: string | undefined;
+    readonly s3?: string | undefined;
     readonly sts?: string | undefined;
     readonly metadata?: string | undefined;
   };
