@@ -8,6 +8,7 @@ import { file } from "./file.ts";
 
 const never = new AbortController().signal;
 const key = "2026-11-21T08-15-00Z_shop_cart-1_log";
+const digest = { bytes: 13, sha256: "5e23" };
 
 let directory = "";
 
@@ -18,15 +19,19 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-function store(
-  body: AsyncIterable<Uint8Array>,
-  overrides: { key?: string; destination?: string; signal?: AbortSignal } = {},
-) {
+interface Overrides {
+  readonly key?: string;
+  readonly destination?: string;
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+function store(body: AsyncIterable<Uint8Array>, overrides: Overrides = {}) {
   return file.store({
-    artifact: { key: overrides.key ?? key, contentType: "text/plain", body },
+    artifact: { key: overrides.key ?? key, contentType: "text/plain", body, digest: () => digest },
     params: { destination: overrides.destination ?? directory },
-    settings: {},
     clients: {} as Clients,
+    dryRun: overrides.dryRun ?? false,
     signal: overrides.signal ?? never,
   });
 }
@@ -44,7 +49,47 @@ describe("local:file", () => {
     expect(location).toBe(join(directory, key));
     expect(await readFile(location, "utf8")).toBe("first\nsecond\n");
     expect((await stat(location)).mode & 0o777).toBe(0o600);
-    expect(await readdir(directory)).toEqual([key]);
+    expect((await readdir(directory)).sort()).toEqual([key, `${key}.sha256`]);
+  });
+
+  it("keeps beside the artifact a file that sha256sum checks it by", async () => {
+    const { location } = await store(chunks("x"));
+
+    expect(await readFile(`${location}.sha256`, "utf8")).toBe(`5e23  ${key}\n`);
+    expect((await stat(`${location}.sha256`)).mode & 0o777).toBe(0o600);
+  });
+
+  it("gives the artifact another name where only its digest's is taken", async () => {
+    await writeFile(join(directory, `${key}.sha256`), "untouched");
+
+    const { location } = await store(chunks("x"));
+
+    expect(location).toBe(join(directory, `${key}-2`));
+    expect(await readFile(join(directory, `${key}.sha256`), "utf8")).toBe("untouched");
+    expect((await readdir(directory)).sort()).toEqual([`${key}-2`, `${key}-2.sha256`, `${key}.sha256`]);
+  });
+
+  it("stores nothing in a dry run, but reads it all", async () => {
+    let read = 0;
+    async function* counted() {
+      for await (const chunk of chunks("first\n", "second\n")) {
+        read += chunk.byteLength;
+        yield chunk;
+      }
+    }
+
+    await store(counted(), { dryRun: true });
+
+    expect(read).toBe(13);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it.each(["missing", "occupied"])("finds out in a dry run that the directory is %s", async (name) => {
+    await writeFile(join(directory, "occupied"), "");
+
+    const stored = store(chunks("x"), { dryRun: true, destination: join(directory, name) });
+
+    await expect(stored).rejects.toMatchObject({ code: name === "missing" ? "not_found" : "invalid" });
   });
 
   it("keeps an artifact with nothing in it", async () => {
@@ -58,7 +103,8 @@ describe("local:file", () => {
 
     const contents = await Promise.all([first, second, third].map(({ location }) => readFile(location, "utf8")));
     expect(contents).toEqual(["a", "b", "c"]);
-    expect((await readdir(directory)).sort()).toEqual([key, `${key}-2`, `${key}-3`]);
+    const names = [key, `${key}-2`, `${key}-3`].flatMap((name) => [name, `${name}.sha256`]);
+    expect((await readdir(directory)).sort()).toEqual(names.sort());
   });
 
   it("does not follow a symbolic link that has the key's name", async () => {
@@ -78,15 +124,6 @@ describe("local:file", () => {
 
     await expect(stored).rejects.toMatchObject({ code: "internal" });
     expect(await readdir(directory)).toEqual([]);
-  });
-
-  it("shortens a key that is too long for a file name", async () => {
-    const long = `2026-11-21T08-15-00Z_${"n".repeat(63)}_${"p".repeat(253)}_log`;
-
-    const { location } = await store(chunks("x"), { key: long });
-
-    expect(await readFile(location, "utf8")).toBe("x");
-    expect(location).toMatch(/2026-11-21T08-15-00Z_n+_p+_log$/);
   });
 
   it("leaves nothing behind when the body fails, and says what the body said", async () => {
@@ -119,6 +156,19 @@ describe("local:file", () => {
     await expect(stored).rejects.toMatchObject({
       code: "not_found",
       message: `the artifact cannot be kept in ${directory}/missing: there is no such directory; create it, or mount a volume there`,
+    });
+  });
+
+  it.each([
+    ["is too long", "x".repeat(5000), "the path is too long for the file system"],
+    ["holds a NUL character", "a\0b", "the path holds a NUL character"],
+  ])("says that the destination %s", async (_what, name, reason) => {
+    const stored = store(chunks("x"), { destination: `${directory}/${name}` });
+
+    await expect(stored).rejects.toMatchObject({
+      name: "ActionError",
+      code: "invalid",
+      message: expect.stringMatching(new RegExp(`: ${reason}$`)),
     });
   });
 

@@ -1,38 +1,41 @@
-import { type FileHandle, open, rename, unlink } from "node:fs/promises";
-import { join } from "node:path";
-import { untilAborted } from "../../src/catalogue/abort.ts";
+import { access, constants, type FileHandle, open, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { eachUntilAborted } from "../../src/catalogue/abort.ts";
 import { defineOutput } from "../../src/catalogue/catalogue.ts";
 import { ActionError, type ErrorCode } from "../../src/catalogue/errors.ts";
+import { firstFree } from "../../src/catalogue/first-free.ts";
+import type { Digest } from "../../src/catalogue/outcome.ts";
+import { readToTheEnd } from "../../src/clients/object-store.ts";
 import { text } from "../../src/schema/field.ts";
-
-/** Leaves room for a number and `.partial` within the 255 bytes of a file name. */
-const maxNameLength = 240;
-const maxNamesakes = 1000;
 
 export const file = defineOutput({
   id: "local:file",
   summary: "Keep the artifact as a file on the machine, or in the container, that Hallux runs in",
   description: [
     "The file is written as `<name>.partial`, which only Hallux's user may read, and gets its name when all of it is on the",
-    "disk. A file that has the name already is never overwritten: the new one's name ends in `-2`, `-3` …",
+    "disk. A file that has the name already is never overwritten: the new one's name ends in `-2`, `-3` … Beside it `<name>.sha256`",
+    "holds its digest: `sha256sum -c <name>.sha256` checks it.",
   ].join("\n"),
   uses: [],
   rbac: [],
   params: {
     destination: text("The directory, as an absolute path; it must exist", { required: true, pattern: "^/" }),
   },
-  settings: {},
   examples: [{ title: "A volume mounted for evidence", parameters: { destination: "/var/lib/hallux/artifacts" } }],
 
-  async store({ artifact, params: { destination }, signal }) {
-    const name = fileName(artifact.key);
+  async store({ artifact, params: { destination }, dryRun, signal }) {
+    const path = join(destination, fileName(artifact.key));
     try {
-      const partial = await createNew((number) => join(destination, `${numbered(name, number)}.partial`));
-      const location = await removedIfFailing(partial.path, async () => {
-        await fill(partial.handle, heeding(artifact.body, signal));
-        return publish(partial.path, (number) => join(destination, numbered(name, number)));
+      if (dryRun) {
+        await mustTakeFiles(destination);
+        await readToTheEnd(artifact.body, signal);
+        return { location: path };
+      }
+      const partial = await firstFree(path, (one) => createNew(`${one}.partial`));
+      return await removedIfFailing([partial.path], async () => {
+        await fill(partial.handle, eachUntilAborted(artifact.body, signal, "storing the artifact"));
+        return { location: await publish(partial.path, path, artifact.digest()) };
       });
-      return { location };
     } catch (error) {
       throw explained(error, destination);
     }
@@ -44,41 +47,33 @@ interface NewFile {
   readonly handle: FileHandle;
 }
 
-/** The paths by number, from 1. */
-type Paths = (number: number) => string;
+async function mustTakeFiles(directory: string): Promise<void> {
+  // With the slash it must be a directory.
+  await access(`${directory}/`, constants.W_OK | constants.X_OK);
+}
 
 function fileName(key: string): string {
   if (!/^[A-Za-z0-9._-]+$/.test(key) || /^\.{1,2}$/.test(key)) {
     throw new ActionError("internal", "the artifact's key is not a file name");
   }
-  return key.length <= maxNameLength ? key : `${key.slice(0, maxNameLength / 2)}${key.slice(-maxNameLength / 2)}`;
+  return key;
 }
 
-function numbered(name: string, number: number): string {
-  return number === 1 ? name : `${name}-${number}`;
-}
-
-/** The first of the paths at which there is nothing, not even a symbolic link. */
-async function createNew(paths: Paths): Promise<NewFile> {
-  for (let number = 1; number <= maxNamesakes; number += 1) {
-    const path = paths(number);
-    const handle = await open(path, "wx", 0o600).catch(undefinedIfExists);
-    if (handle !== undefined) {
-      return { path, handle };
+/** Undefined where there is anything at the path, even a symbolic link. */
+async function createNew(path: string): Promise<NewFile | undefined> {
+  try {
+    return { path, handle: await open(path, "wx", 0o600) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") {
+      return undefined;
     }
-  }
-  throw new ActionError("conflict", `${paths(1)} exists, and so do ${maxNamesakes - 1} of the same name with a number`);
-}
-
-function undefinedIfExists(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "EEXIST") {
     throw error;
   }
 }
 
-async function fill(handle: FileHandle, body: AsyncIterable<Uint8Array>): Promise<void> {
+async function fill(handle: FileHandle, content: AsyncIterable<Uint8Array> | string): Promise<void> {
   try {
-    await handle.writeFile(body);
+    await handle.writeFile(content);
     await handle.sync();
   } finally {
     await handle.close();
@@ -86,38 +81,50 @@ async function fill(handle: FileHandle, body: AsyncIterable<Uint8Array>): Promis
 }
 
 /** Takes the name by creating it, then renames: unlike a hard link this works on every file system. */
-async function publish(partial: string, paths: Paths): Promise<string> {
-  const { path, handle } = await createNew(paths);
-  return removedIfFailing(path, async () => {
-    await handle.close();
+async function publish(partial: string, wanted: string, { sha256 }: Digest): Promise<string> {
+  const { path, sum } = await firstFree(wanted, createWithSum);
+  return removedIfFailing([path, sum.path], async () => {
+    await fill(sum.handle, `${sha256}  ${basename(path)}\n`);
     await rename(partial, path);
+    await syncDirectory(dirname(path));
     return path;
   });
 }
 
-async function removedIfFailing<T>(path: string, work: () => Promise<T>): Promise<T> {
+/** The name, still empty, and beside it the file for its digest. Undefined where one of them is taken. */
+async function createWithSum(path: string): Promise<{ readonly path: string; readonly sum: NewFile } | undefined> {
+  const file = await createNew(path);
+  if (file === undefined) {
+    return undefined;
+  }
+  await file.handle.close();
+  const sum = await removedIfFailing([path], () => createNew(`${path}.sha256`));
+  if (sum === undefined) {
+    await unlink(path);
+  }
+  return sum && { path, sum };
+}
+
+/** A name, too, is on the disk only then. Some network file systems cannot do it. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path);
   try {
-    return await work();
+    await directory.sync();
   } catch (error) {
-    await unlink(path).catch(() => undefined);
-    throw error;
+    if (!["EINVAL", "ENOSYS", "ENOTSUP"].includes(String((error as NodeJS.ErrnoException).code))) {
+      throw error;
+    }
+  } finally {
+    await directory.close();
   }
 }
 
-/** The body, until the signal fires: one that hangs must not keep the partial file. */
-async function* heeding(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const chunks = body[Symbol.asyncIterator]();
+async function removedIfFailing<T>(paths: readonly string[], work: () => Promise<T>): Promise<T> {
   try {
-    for (;;) {
-      const chunk = await untilAborted(chunks.next(), signal, "storing the artifact");
-      if (chunk.done) {
-        return;
-      }
-      yield chunk.value;
-    }
-  } finally {
-    // Not awaited: a body that hangs would never answer.
-    void chunks.return?.().catch(() => undefined);
+    return await work();
+  } catch (error) {
+    await Promise.allSettled(paths.map((path) => unlink(path)));
+    throw error;
   }
 }
 
@@ -129,6 +136,9 @@ const faults: Readonly<Record<string, { readonly code: ErrorCode; readonly reaso
   EROFS: { code: "forbidden", reason: "the file system is read-only; mount a volume there" },
   ENOSPC: { code: "unavailable", reason: "no space is left" },
   EDQUOT: { code: "unavailable", reason: "the disk quota is used up" },
+  ENAMETOOLONG: { code: "invalid", reason: "the path is too long for the file system" },
+  ELOOP: { code: "invalid", reason: "its symbolic links lead in circles" },
+  ERR_INVALID_ARG_VALUE: { code: "invalid", reason: "the path holds a NUL character" },
 };
 
 function explained(error: unknown, destination: string): unknown {
