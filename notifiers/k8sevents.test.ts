@@ -13,12 +13,13 @@ async function eventsFor(
   notification: Notification,
   getPod: () => Promise<unknown> = async () => ({ uid: "uid-1" }),
   signal = new AbortController().signal,
+  template?: string,
 ) {
   const created: KubernetesEvent[] = [];
   const createEvent = async (event: KubernetesEvent) => void created.push(event);
   await k8sevents.notify({
     notification,
-    settings: {},
+    settings: { template },
     clients: { kubernetes: { getPod, createEvent } } as unknown as Clients,
     signal,
   });
@@ -33,6 +34,7 @@ describe("k8sevents", () => {
 
     expect(events).toEqual([
       {
+        id: expect.stringMatching(/^[0-9a-f]{32}$/),
         namespace: "shop",
         about: { apiVersion: "v1", kind: "Pod", namespace: "shop", name: "cart-1", uid: "uid-1" },
         type: "Normal",
@@ -83,6 +85,24 @@ describe("k8sevents", () => {
 
     await expect(events).rejects.toBe(timeout);
   });
+
+  it("says what a template says, on one line", async () => {
+    const notification = notificationOf({ rule: "a\nb" });
+    const template = "{{ rule.name }}:\n{{ outcome.message }}";
+
+    const [event] = await eventsFor(notification, undefined, undefined, template);
+
+    expect(event?.message).toBe("a b: pod labelled");
+  });
+
+  it.each(["{% if artifact %}x{% endif %}", "{% for i in (1..9999999) %}{{ i }}{% endfor %}"])(
+    "says its own words where a template has none: %s",
+    async (template) => {
+      const [event] = await eventsFor(notificationOf(), undefined, undefined, template);
+
+      expect(event?.message).toContain("success: pod labelled");
+    },
+  );
 
   it("does not ask for a pod whose UID is known", async () => {
     const notification = notificationOf({ event: eventOf({ pod: "shop/cart-1", podUid: "uid-7" }) });

@@ -3,12 +3,15 @@ import { ActionError } from "../src/catalogue/errors.ts";
 import type { OutcomeStatus } from "../src/catalogue/outcome.ts";
 import type { Kubernetes, KubernetesEvent } from "../src/clients/kubernetes/port.ts";
 import { type PodTarget, podOf, type ResourceTarget, type Target } from "../src/events/target.ts";
+import { longText } from "../src/schema/field.ts";
+import { clip, idOf, messageOf } from "./message.ts";
+import { render, templateFaults } from "./template.ts";
 
 /** What an event is about, and the namespace it must stand in. */
 type Place = Pick<KubernetesEvent, "namespace" | "about">;
 
+/** Of the API server. */
 const maxMessageBytes = 1024;
-const maxPartBytes = 400;
 
 /** Where events stand that are about no object of a namespace. */
 const commonNamespace = "default";
@@ -16,26 +19,33 @@ const commonNamespace = "default";
 export const k8sevents = defineNotifier({
   id: "k8sevents",
   summary: "Record each outcome as a Kubernetes event of its target, as kubectl describe shows it",
-  description:
+  description: [
     "An action without a target is recorded with the pod that the Falco event names, and where it names none, with the namespace `default`.",
+    "Each outcome is an event of its own, with its own words; one that is told again (after a lost answer, a restart) stands there once.",
+  ].join("\n"),
   uses: ["kubernetes"],
   rbac: [
     { apiGroups: [""], resources: ["events"], verbs: ["create"] },
     { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
   ],
-  settings: {},
+  settings: {
+    template: longText("Liquid template of the message, which is one line of at most 1 KiB"),
+  },
 
-  async notify({ notification, clients, signal }) {
+  check: ({ template }) => templateFaults({ template: { template, medium: "line" } }),
+
+  async notify({ notification, settings, clients, signal }) {
     const { outcome, action } = notification;
     const place = await placeOf(subjectOf(notification), clients.kubernetes, signal);
 
     await clients.kubernetes.createEvent(
       {
+        id: idOf(notification),
         ...place,
         type: warnings.has(outcome.status) ? "Warning" : "Normal",
         reason: `Hallux${camelCase(action.actionner.replace(/^.*:/, ""))}${endings[outcome.status]}`,
         action: camelCase(action.actionner),
-        message: messageOf(notification),
+        message: wordsOf(notification, settings.template),
       },
       signal,
     );
@@ -52,6 +62,12 @@ const endings: Readonly<Record<OutcomeStatus, string>> = {
 };
 
 const warnings: ReadonlySet<OutcomeStatus> = new Set(["failure", "refused", "expired"]);
+
+function wordsOf(notification: Notification, template: string | undefined): string {
+  const { text, note } = render(template, "line", notification);
+  const { line } = messageOf(notification);
+  return clip(text ?? [line, note].filter((part) => part !== undefined).join("; "), maxMessageBytes);
+}
 
 function subjectOf({ outcome, event }: Notification): Target {
   if (outcome.target !== undefined && outcome.target.kind !== "none") {
@@ -115,38 +131,6 @@ function resourcePlace({ resource, namespace, name }: ResourceTarget): Place {
   return namespace === undefined || clusterWide.has(resource)
     ? { namespace: commonNamespace, about: { apiVersion, kind, name } }
     : { namespace, about: { apiVersion, kind, namespace, name } };
-}
-
-function messageOf({ event, rule, action, outcome }: Notification): string {
-  const parts = [
-    `rule "${rule.name}", action "${action.name}" (${action.actionner})`,
-    `${endingOf(outcome)}: ${outcome.message}`,
-    outcome.undo === undefined ? "" : `undo: ${outcome.undo}`,
-    outcome.artifact === undefined ? "" : `stored: ${outcome.artifact.location}`,
-    `because of: ${event.rule}`,
-  ];
-  const message = parts
-    .filter((part) => part !== "")
-    .map((part) => clip(plain(part), maxPartBytes))
-    .join("; ");
-  return clip(message, maxMessageBytes);
-}
-
-function endingOf({ status, would }: Notification["outcome"]): string {
-  return status === "dry_run" ? `dry run, would be ${would}` : status;
-}
-
-/** On one line and without what a terminal obeys or that turns text around. */
-function plain(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").toWellFormed();
-}
-
-function clip(text: string, maxBytes: number): string {
-  const bytes = Buffer.from(text);
-  const ellipsis = "…";
-  return bytes.length <= maxBytes
-    ? text
-    : new TextDecoder().decode(bytes.subarray(0, maxBytes - Buffer.byteLength(ellipsis)), { stream: true }) + ellipsis;
 }
 
 /** `kubernetes:network-policy` → `KubernetesNetworkPolicy` */

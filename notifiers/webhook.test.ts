@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import { ActionError } from "../src/catalogue/errors.ts";
 import type { Clients } from "../src/clients/clients.ts";
+import { createHttp } from "../src/clients/http/adapter.ts";
 import { parseJson } from "../src/events/json.ts";
 import { compileFields } from "../src/schema/read.ts";
 import { eventOf } from "../test/support/events.ts";
@@ -23,7 +24,7 @@ async function notify(settings: Readonly<Record<string, unknown>>, traits: Trait
   await webhook.notify({
     notification: traits.notification ?? notificationOf(),
     settings: values,
-    clients: {} as Clients,
+    clients: { http: createHttp().real } as Clients,
     signal: traits.signal ?? new AbortController().signal,
   });
 }
@@ -127,6 +128,38 @@ describe("webhook", () => {
     expect(peer.requests[0]?.headers).not.toHaveProperty("x-evil");
   });
 
+  it("sends what a template says, values escaped to stand between its quotes", async () => {
+    await using peer = await httpPeer(answering(200));
+    const event = eventOf({ fields: { "proc.cmdline": '"},\n{"x":"' } });
+    const template = '{"text": "{{ rule.name }}: {{ event.fields["proc.cmdline"] }}", "tags": {{ event.tags | json }}}';
+
+    await notify({ url: peer.url, template }, { notification: notificationOf({ event }) });
+
+    expect(JSON.parse(peer.requests[0]?.body ?? "")).toEqual({
+      text: 'Label shells: "},\n{"x":"',
+      tags: ["container", "shell"],
+    });
+  });
+
+  it("sends a template's plain text where the content type is not JSON", async () => {
+    await using peer = await httpPeer(answering(200));
+
+    await notify({ url: peer.url, content_type: "text/plain", template: "{{ headline }}" });
+
+    expect(peer.requests[0]?.body).toBe("Done: kubernetes:label on pod shop/cart-1");
+  });
+
+  it("sends its own body with a note where the template gives no JSON", async () => {
+    await using peer = await httpPeer(answering(200));
+
+    await notify({ url: peer.url, template: "{{ headline }}" });
+
+    expect(JSON.parse(peer.requests[0]?.body ?? "")).toMatchObject({
+      outcome: { status: "success" },
+      note: expect.stringMatching(/^the template failed, this is the default text: /),
+    });
+  });
+
   it.each([
     [400, "invalid"],
     [401, "forbidden"],
@@ -194,12 +227,20 @@ describe("webhook", () => {
     expect(error.message).toBe(`${peer.url} answered 404: no hook [secret]`);
   });
 
+  it("never repeats a word of a secret header", async () => {
+    await using peer = await httpPeer(answering(401, "t0k3n123 has expired"));
+
+    const error = await failureOf(notify({ url: peer.url, custom_headers: { authorization: "Bearer t0k3n123" } }));
+
+    expect(error.message).toBe(`${peer.url} answered 401: [secret] has expired`);
+  });
+
   it("names a header that HTTP does not allow, and not its value", async () => {
     const error = await failureOf(
       notify({ url: "http://127.0.0.1:9", custom_headers: { "X-Broken": "s3cr3t\r\nX-Evil: 1" } }),
     );
 
-    expect(error).toMatchObject({ code: "invalid", message: 'HTTP does not allow the webhook\'s header "x-broken"' });
+    expect(error).toMatchObject({ code: "invalid", message: 'HTTP does not allow the header "x-broken"' });
     expect(error.cause).toBeUndefined();
   });
 
