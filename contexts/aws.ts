@@ -8,8 +8,10 @@ interface IamInfo {
 export const aws = defineContext({
   id: "aws",
   summary: "Add the instance profile and the region of the machine that Hallux runs on",
-  description:
-    "From the instance metadata service (IMDSv2). Outside AWS the facts are absent, and the action runs all the same.",
+  description: [
+    "From the instance metadata service (IMDSv2). Outside AWS the facts are absent, and the action runs all the same. So they are where the",
+    "service's answers do not reach a pod: the instance needs a hop limit of 2 (`HttpPutResponseHopLimit`), or Hallux the host's network.",
+  ].join("\n"),
   target: "none",
   uses: ["aws"],
   rbac: [],
