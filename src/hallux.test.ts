@@ -68,6 +68,23 @@ it("lets go of the ledger where it cannot start", async () => {
   await hallux.stop();
 });
 
+it("counts the permissions that its rules lack, and starts all the same", async () => {
+  const apiServer = await server((_, response) => {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ status: { allowed: false } }));
+  });
+
+  const hallux = await start({ SHUTDOWN_DELAY_SECONDS: "0" }, apiServer);
+
+  const base = `http://127.0.0.1:${hallux.port}`;
+  await vi.waitFor(async () => {
+    const metrics = await fetch(`${base}/metrics`);
+    expect(await metrics.text()).toMatch(/^hallux_permissions_missing 1$/m);
+  });
+  expect((await fetch(`${base}/readyz`)).status).toBe(200);
+  await hallux.stop();
+});
+
 /** Takes requests and never answers. */
 function silentServer(): Promise<number> {
   return server(() => {});

@@ -4,10 +4,17 @@ import type { Logger } from "pino";
 import { createApi } from "./api/api.ts";
 import { apiToken } from "./api/token.ts";
 import type { Catalogue } from "./catalogue/catalogue.ts";
+import { neededPermissions } from "./catalogue/permissions.ts";
 import { createAws, dryRunAws } from "./clients/aws/adapter.ts";
 import type { ClientSets } from "./clients/clients.ts";
+import { createGcp } from "./clients/gcp/adapter.ts";
+import { createHttp } from "./clients/http/adapter.ts";
 import { createKubernetes, type KubernetesClients } from "./clients/kubernetes/adapter.ts";
 import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
+import { createMailers } from "./clients/mail/adapter.ts";
+import { createMinio } from "./clients/minio/adapter.ts";
+import type { MinioSettings } from "./clients/minio/settings.ts";
+import { dryRunStore } from "./clients/object-store.ts";
 import type { Config } from "./config/schema.ts";
 import { ledgerDirectory } from "./config/state-directory.ts";
 import { type Engine, startEngine } from "./engine/engine.ts";
@@ -17,6 +24,7 @@ import { createPermits } from "./engine/permits.ts";
 import { createIntake, type Intake, type IntakeSettings } from "./intake/intake.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import { openLedger } from "./open-ledger.ts";
+import { checkPermissions } from "./permission-check.ts";
 import type { RuleSet } from "./rules/rule.ts";
 import { Secret } from "./schema/secret.ts";
 import { createMetrics } from "./telemetry/otel-metrics.ts";
@@ -45,6 +53,8 @@ export interface HalluxOptions {
   readonly readFile: (path: string) => string;
   /** Nothing asks the AWS instance metadata service. */
   readonly metadataDisabled: boolean;
+  /** Google's, where the configuration gives none (`GOOGLE_APPLICATION_CREDENTIALS`). */
+  readonly googleCredentials?: string | undefined;
   /** Where the ledger is, unless `ledger.path` says otherwise. */
   readonly stateDirectory: string;
   readonly pid: number;
@@ -89,7 +99,11 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     throw error;
   });
   if (usesKubernetes(options)) {
-    void loadKubernetes(kubernetes, { unready: house.unready, logger, signal: stopping.signal });
+    const { signal } = stopping;
+    const needed = neededOf(options);
+    void loadKubernetes(kubernetes, { unready: house.unready, logger, signal }).then(() =>
+      checkPermissions(needed, { kubernetes: kubernetes.real, metrics, logger, againMs: loadAgainMs, signal }),
+    );
   }
 
   return {
@@ -151,7 +165,6 @@ function engineOf({ options, clients, ledger, metrics, clock, newId }: House): E
       dropped,
     }),
     defaultNotifiers: config.default_notifiers,
-    outputSettings: new Map(),
     metrics,
     logger,
     newId,
@@ -201,6 +214,10 @@ interface LoadingPeers {
   readonly signal: AbortSignal;
 }
 
+function neededOf({ rules: { rules }, config, catalogue }: HalluxOptions) {
+  return neededPermissions({ rules, defaultNotifiers: config.default_notifiers, catalogue });
+}
+
 /** Whether anything that the rules or the configuration ask for works on the cluster. */
 function usesKubernetes({ rules, catalogue, config }: HalluxOptions): boolean {
   const entries = rules.rules.flatMap(({ actions, notifiers }) => [
@@ -211,7 +228,8 @@ function usesKubernetes({ rules, catalogue, config }: HalluxOptions): boolean {
   return [...entries, ...told].some((entry) => entry?.uses.includes("kubernetes"));
 }
 
-function clientSets(kubernetes: KubernetesClients, { config, metadataDisabled }: HalluxOptions): ClientSets {
+function clientSets(kubernetes: KubernetesClients, options: HalluxOptions): ClientSets {
+  const { config, metadataDisabled, googleCredentials } = options;
   const {
     region,
     access_key: accessKey,
@@ -220,10 +238,26 @@ function clientSets(kubernetes: KubernetesClients, { config, metadataDisabled }:
     external_id: externalId,
   } = config.aws;
   const aws = createAws({ region, accessKey, secretKey, roleArn, externalId, metadataDisabled });
+  const http = createHttp();
+  const mail = createMailers();
+  const gcp = createGcp({ credentialsPath: config.gcp.credentials_path ?? googleCredentials }, http.real);
+  const minio = createMinio(minioSettings(config));
   return {
-    real: { kubernetes: kubernetes.real, aws },
-    dryRun: { kubernetes: kubernetes.dryRun, aws: dryRunAws(aws) },
+    real: { kubernetes: kubernetes.real, aws, gcp: gcp.real, minio, http: http.real, mail: mail.real },
+    dryRun: {
+      kubernetes: kubernetes.dryRun,
+      aws: dryRunAws(aws),
+      gcp: gcp.dryRun,
+      minio: dryRunStore(minio),
+      http: http.dryRun,
+      mail: mail.dryRun,
+    },
   };
+}
+
+function minioSettings({ minio }: Config): MinioSettings {
+  const { endpoint, access_key: accessKey, secret_key: secretKey, use_ssl: tls, region } = minio;
+  return { endpoint, accessKey, secretKey, tls, region };
 }
 
 /** Of the configuration, or what the actionner itself asks for, or a share that leaves room for other actionners. */

@@ -1,8 +1,13 @@
-import { existsSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import type { Actionner, PolicyRule } from "../src/catalogue/catalogue.ts";
+import { describeEntries } from "../src/catalogue/describe.ts";
+import { rulesSchema } from "../src/rules/schema.ts";
 import type { Field, Fields } from "../src/schema/field.ts";
-import { compileFields } from "../src/schema/read.ts";
+import { compileFields, isCidr, isPrefix } from "../src/schema/read.ts";
 import { realCatalogue } from "./support/real-catalogue.ts";
 
 const actionners = [...realCatalogue.actionners.values()];
@@ -13,7 +18,7 @@ const notifiers = [...realCatalogue.notifiers.values()];
 const entries = [
   ...actionners.map((entry) => ({ folder: "actionners", entry, fields: entry.params })),
   ...contexts.map((entry) => ({ folder: "contexts", entry, fields: {} })),
-  ...outputs.map((entry) => ({ folder: "outputs", entry, fields: { ...entry.params, ...entry.settings } })),
+  ...outputs.map((entry) => ({ folder: "outputs", entry, fields: entry.params })),
   ...notifiers.map((entry) => ({ folder: "notifiers", entry, fields: entry.settings })),
 ].map((one) => ({ ...one, id: one.entry.id, name: `${one.folder}/${one.entry.id.replace(":", "/")}` }));
 
@@ -24,6 +29,10 @@ const idForms: Readonly<Record<string, RegExp>> = {
   contexts: /^[a-z0-9]+$/,
   notifiers: /^[a-z0-9]+$/,
 };
+
+const clusterSuites = globSync("cluster/*.test.ts", { cwd: fileURLToPath(new URL(".", import.meta.url)) }).map((path) =>
+  readFileSync(new URL(path, import.meta.url), "utf8"),
+);
 
 /** Verbs that change what is there; exec is a GET to some clients. */
 const changing = ["create", "update", "patch", "delete", "deletecollection"];
@@ -67,6 +76,14 @@ describe.each(entries)("$folder: $id", ({ folder, entry, fields, name }) => {
 
     expect(permissions).toEqual([...new Set(permissions)]);
     expect(permissions.filter((permission) => permission.includes("*"))).toEqual([]);
+  });
+
+  it("has a cluster suite that holds what it declares against what it uses", () => {
+    const suites = clusterSuites.filter(
+      (text) => text.includes(`/${name}.ts"`) && /permissions\s*\.unused\(/.test(text),
+    );
+
+    expect(suites.length > 0).toBe(entry.rbac.length > 0);
   });
 
   it("sums up each of its fields in one sentence", () => {
@@ -125,6 +142,12 @@ describe.each(actionners)("$id", (actionner: Actionner) => {
     }
   });
 
+  it("needs nothing of an event but fields, by their names", () => {
+    const names = (actionner.needs ?? []).flatMap((need) => need.split(" or "));
+
+    expect(names.filter((one) => !/^[a-z0-9]+(\.[a-z0-9]+)+$/.test(one))).toEqual([]);
+  });
+
   it("says how it is undone", () => {
     expect(actionner.undo.trim()).not.toBe("");
   });
@@ -139,17 +162,24 @@ describe.each(actionners)("$id", (actionner: Actionner) => {
     expect(verbsOf(actionner.rbac).includes("delete") && !actionner.destructive).toBe(false);
   });
 
+  it("runs only a few times at once where it stores an artifact: each holds a part of it", () => {
+    const { output, concurrency = Number.POSITIVE_INFINITY } = actionner;
+
+    expect(output !== "none" && concurrency > 8).toBe(false);
+  });
+
   it("uses no client where it works on nothing in the cluster", () => {
     expect(actionner.target === "none" && actionner.uses.includes("kubernetes")).toBe(false);
   });
 });
 
-describe.each(outputs)("$id", ({ params, examples }) => {
+describe.each(outputs)("$id", ({ params, examples, check }) => {
   it("has examples, and takes each of them", () => {
     const readings = examples.map(({ parameters }) => compileFields(params).read(parameters));
 
     expect(readings.length).toBeGreaterThan(0);
     expect(readings.flatMap(({ problems }) => problems)).toEqual([]);
+    expect(readings.flatMap(({ values }) => (values === undefined ? [] : (check?.(values) ?? [])))).toEqual([]);
   });
 });
 
@@ -180,20 +210,32 @@ describe("the catalogue", () => {
 
     expect(names.filter((name) => aliases.has(name))).toEqual([]);
   });
+});
 
-  it("holds what Talon's rules can name by now, with Talon's defaults for what follows", () => {
-    const continues = actionners.map(({ id, continues }) => [id, continues]);
+describe("the schema of rules files, for editors", () => {
+  const accepts = new Ajv({
+    ...{ strict: true, strictTypes: false, strictRequired: false },
+    formats: { cidr: isCidr, prefix: isPrefix, uri: true },
+  }).compile(rulesSchema(realCatalogue));
+  const examples = (["actionners", "outputs"] as const).flatMap((kind) =>
+    describeEntries(kind, realCatalogue).flatMap(({ id, examples: all }) => all.map((one) => ({ id, ...one }))),
+  );
 
-    expect(Object.fromEntries(continues)).toEqual({
-      "kubernetes:label": true,
-      "kubernetes:annotation": true,
-      "kubernetes:terminate": false,
-      "kubernetes:delete": false,
-      "kubernetes:networkpolicy": true,
-      "kubernetes:cordon": true,
-      "kubernetes:log": true,
-      "kubernetes:exec": true,
-      "aws:lambda": true,
-    });
+  it.each(examples)("accepts the example: $id, $title", ({ rule }) => {
+    expect(accepts(parse(rule)), JSON.stringify(accepts.errors)).toBe(true);
+  });
+
+  it.each(actionners)("knows the parameters of $id, and no others", ({ id, params }) => {
+    const rules = (parameters: object) => [
+      { rule: "x", match: {}, actions: [{ action: "x", actionner: id, parameters: { ...parameters, no_such: 1 } }] },
+    ];
+
+    accepts(rules({}));
+
+    expect(accepts.errors?.map(({ keyword }) => keyword)).toContain("additionalProperties");
+    for (const name of namesOf(params)) {
+      accepts(rules({ [name]: {} }));
+      expect(accepts.errors?.filter(({ params: { additionalProperty } }) => additionalProperty === name)).toEqual([]);
+    }
   });
 });

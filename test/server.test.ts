@@ -82,7 +82,6 @@ describe("hallux server", () => {
       "deduplication.leader_election",
       "otel.traces_enabled",
       "otel.metrics_enabled",
-      "notifiers.slack",
     ]);
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: "ok" });
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
@@ -185,6 +184,32 @@ describe("hallux server does not start", () => {
         reason: `127.0.0.1:${port} is taken by another process: end that one, or set another listen_port`,
       },
     ]);
+  });
+});
+
+describe("hallux server, with an output that is not configured", () => {
+  it("starts, and says which actions will fail", async () => {
+    using place = workplace({
+      "rules.yaml": `
+- rule: Evidence
+  match: {}
+  actions:
+    - action: Keep the log
+      actionner: kubernetes:log
+      output: { target: minio:s3, parameters: { bucket: evidence } }
+`,
+    });
+
+    await using hallux = serve({}, "-r", place.path("rules.yaml"));
+    await hallux.listening();
+
+    expect(hallux.log()).toContainEqual(
+      expect.objectContaining({
+        level: "warn",
+        remark:
+          'rule "Evidence": action "Keep the log" will fail, for minio:s3 lacks minio.endpoint in the configuration',
+      }),
+    );
   });
 });
 

@@ -1,8 +1,9 @@
 import type { ClientName, Clients } from "../clients/clients.ts";
+import type { Pod } from "../clients/kubernetes/port.ts";
 import type { FalcoEvent } from "../events/event.ts";
 import type { TargetKind, TargetOf } from "../events/target.ts";
 import type { Fields, ValuesOf } from "../schema/field.ts";
-import type { Outcome, Result, StoredArtifact } from "./outcome.ts";
+import type { Digest, Outcome, Result, StoredArtifact } from "./outcome.ts";
 
 /** One rule of a Kubernetes Role, as data. */
 export interface PolicyRule {
@@ -12,15 +13,22 @@ export interface PolicyRule {
   readonly verbs: readonly string[];
 }
 
+/** What one use of an entry needs. */
+export interface Grant extends PolicyRule {
+  /** Where: a namespace, or `*` for all of them; that of the target where absent. Cluster-wide resources are in none. */
+  readonly namespace?: string;
+}
+
 /** What every entry of the catalogue declares. */
 interface Entry {
   /** `category:name`, or `name` for contexts and notifiers. */
   readonly id: string;
   /** One sentence, imperative, without a final stop. */
   readonly summary: string;
-  /** More for the reference page, Markdown; only where the summary and the parameters leave a question. */
+  /** More for the reference page, Markdown, with links as from `docs/generated/`; only where summary and parameters leave a question. */
   readonly description?: string;
   readonly uses: readonly ClientName[];
+  /** All that any use of it needs. */
   readonly rbac: readonly PolicyRule[];
 }
 
@@ -34,9 +42,13 @@ export interface Actionner<P extends Fields = Fields, K extends TargetKind = Tar
   readonly id: `${string}:${string}`;
   /** What it works on; decides which fields the event must have. */
   readonly target: K;
+  /** What else the event must have, or the action is ignored: `fd.rip or fd.sip` where one of them is enough. */
+  readonly needs?: readonly string[];
   readonly params: P;
   /** Rules between parameters: what is wrong, or undefined. */
   check?(params: ValuesOf<P>): string | undefined;
+  /** Of `rbac`, what these parameters need: where that is less, or elsewhere than in the target's namespace. */
+  rbacFor?(params: ValuesOf<P>): readonly Grant[];
   /** It can interrupt a workload or run anything: guarded in protected namespaces. */
   readonly destructive: boolean;
   /**
@@ -74,6 +86,11 @@ export interface Call<P extends Fields = Fields, K extends TargetKind = TargetKi
   readonly store: Store | undefined;
   /** The rule that asked for it, for annotations and payloads. */
   readonly rule: string;
+  /**
+   * Why a pod besides the target is not to be touched (a protected namespace, a mirror pod), or undefined where it may be: guards
+   * have looked at the target only.
+   */
+  readonly objectionTo: (other: Pod) => string | undefined;
   readonly dryRun: boolean;
   readonly signal: AbortSignal;
 }
@@ -95,10 +112,12 @@ export interface Context<K extends TargetKind = TargetKind> extends Entry {
 }
 
 export interface Artifact {
-  /** `<UTC time>_<namespace>_<pod>_<name>`; only A–Z a–z 0–9 `.` `_` `-`. */
+  /** `<UTC time>_<namespace>_<pod>_<name>`; only A–Z a–z 0–9 `.` `_` `-`, at most 240. */
   readonly key: string;
   readonly contentType: string;
   readonly body: AsyncIterable<Uint8Array>;
+  /** Of what has been read of the body so far: final once it has ended. */
+  digest(): Digest;
 }
 
 /** Stores one artifact of an action: named, streamed, measured and hashed by the engine, placed by the output. */
@@ -109,18 +128,20 @@ export type Store = (artifact: {
 }) => Promise<StoredArtifact>;
 
 /** Where artifacts go. */
-export interface Output<P extends Fields = Fields, S extends Fields = Fields> extends Entry {
+export interface Output<P extends Fields = Fields> extends Entry {
   readonly id: `${string}:${string}`;
   readonly params: P;
-  /** Of the configuration file, under the output's category (`minio`, `aws`). */
-  readonly settings: S;
+  /** Rules between parameters: what is wrong, or undefined. */
+  check?(params: ValuesOf<P>): string | undefined;
   readonly examples: readonly Example[];
-  /** Resolves with the location once all of it is stored; leaves nothing behind when it rejects. */
+  /** Resolves with the location once all of it is stored; leaves none of it behind when it rejects. */
   store(call: {
     readonly artifact: Artifact;
     readonly params: ValuesOf<P>;
-    readonly settings: ValuesOf<S>;
+    /** In a dry run they ask and change nothing. */
     readonly clients: Clients;
+    /** Reads the artifact and asks whether it could be stored; stores nothing. */
+    readonly dryRun: boolean;
     readonly signal: AbortSignal;
   }): Promise<{ readonly location: string }>;
 }
@@ -137,15 +158,34 @@ export interface Notification {
   readonly at: string;
 }
 
+/** What is wrong with which setting. */
+export interface SettingFault {
+  readonly setting: string;
+  readonly message: string;
+}
+
 /** Whom to tell. */
 export interface Notifier<S extends Fields = Fields> extends Entry {
   /** Of the configuration file, under `notifiers.<id>`. */
   readonly settings: S;
+  /** What no field can say alone: rules between settings, a template that does not parse. Told as problems of the configuration. */
+  check?(settings: ValuesOf<S>): readonly SettingFault[];
+  /**
+   * Once in a process, before the first notification, which fails where this rejects; the next one has it done again. Resolves with
+   * what each notification is to say about it, or undefined.
+   */
+  prepare?(call: {
+    readonly settings: ValuesOf<S>;
+    readonly clients: Clients;
+    readonly signal: AbortSignal;
+  }): Promise<string | undefined>;
   notify(call: {
     readonly notification: Notification;
     readonly settings: ValuesOf<S>;
     readonly clients: Clients;
     readonly signal: AbortSignal;
+    /** Of `prepare`. */
+    readonly note?: string | undefined;
   }): Promise<void>;
 }
 
@@ -168,7 +208,7 @@ export function defineContext<const K extends TargetKind>(context: Context<K>): 
   return context;
 }
 
-export function defineOutput<const P extends Fields, const S extends Fields>(output: Output<P, S>): Output<P, S> {
+export function defineOutput<const P extends Fields>(output: Output<P>): Output<P> {
   return output;
 }
 

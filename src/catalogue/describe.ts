@@ -78,10 +78,10 @@ const eventFieldsOf: Readonly<Record<TargetKind, string>> = {
 };
 
 function describeActionner(actionner: Actionner, catalogue: Catalogue): EntryDescription {
-  const { target, output, continues, idempotent, destructive, undo, params, examples } = actionner;
+  const { target, needs, output, continues, idempotent, destructive, undo, params, examples } = actionner;
   return {
     ...common(actionner),
-    traits: { target: eventFieldsOf[target], output, continues, idempotent, destructive },
+    traits: { target: eventFieldsOf[target], ...(needs && { needs }), output, continues, idempotent, destructive },
     parameters: describeFields(params),
     settings: [],
     undo,
@@ -108,7 +108,7 @@ function describeOutput(output: Output, catalogue: Catalogue): EntryDescription 
     ...common(output),
     traits: {},
     parameters: describeFields(output.params),
-    settings: describeFields(output.settings),
+    settings: [],
     examples:
       actionner === undefined
         ? []
@@ -164,6 +164,9 @@ const exampleMatches: Readonly<Record<TargetKind, object>> = {
   none: { rules: ["Terminal shell in container"] },
 };
 
+/** The only one of Falco's own rules that sends a remote IP. */
+const exampleConnection = { rules: ["Redirect STDOUT/STDIN to Network Connection in Container"] };
+
 function ruleOf({ title, parameters }: Example, { actionner, output }: ExampleStep): string {
   const action = {
     action: title,
@@ -171,7 +174,8 @@ function ruleOf({ title, parameters }: Example, { actionner, output }: ExampleSt
     ...(Object.keys(parameters).length > 0 && { parameters }),
     ...(output !== undefined && { output }),
   };
-  return stringify([{ rule: title, match: exampleMatches[actionner.target], actions: [action] }], { lineWidth: 0 });
+  const match = actionner.needs === undefined ? exampleMatches[actionner.target] : exampleConnection;
+  return stringify([{ rule: title, match, actions: [action] }], { lineWidth: 0 });
 }
 
 function exampleOutput({ outputs }: Catalogue): ExampleStep["output"] {

@@ -39,6 +39,7 @@ describe("a described field", () => {
     [secret("Key"), "text, secret", undefined, "Key"],
     [integer("Many", { minimum: 1, default: 3 }), "integer", "3", "Many (at least 1)"],
     [integer("Few", { maximum: 9, aliases: ["some"] }), "integer", undefined, "Few (at most 9; also some)"],
+    [text("Empty", { default: "" }), "text", '""', "Empty"],
     [textList("Ranges", { items: { format: "cidr" }, default: [] }), "list of IP ranges", "[]", "Ranges"],
   ])("tells its type, default, bounds and older names (%#)", (field, type, fallback, sentence) => {
     const [described] = describeFields({ it: field });

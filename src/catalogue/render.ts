@@ -39,18 +39,20 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
   return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("");
 }
 
-/** One entry, whole, as a section of a reference page. */
+/** One entry, whole, as what follows the heading of its reference page. */
 export function markdownEntry(entry: EntryDescription): string {
   const blocks = [
-    `## ${entry.id}\n`,
     `${entry.summary}.\n`,
     entry.description === undefined ? "" : `${entry.description}\n`,
     bulletList(traitRows(entry).map(([name, value]) => `${name}: ${value}`)),
-    fieldTable("Parameter", entry.parameters),
-    fieldTable("Setting", entry.settings),
-    entry.permissions.length === 0 ? "" : `Permissions: ${entry.permissions.map(code).join(", ")}\n`,
-    entry.undo === undefined ? "" : `Undo: ${entry.undo}\n`,
-    ...entry.examples.map(({ title, rule }) => `${title}:\n\n\`\`\`yaml\n${rule}\`\`\`\n`),
+    section("Parameters", fieldTable("Parameter", entry.parameters)),
+    section("Settings", fieldTable("Setting", entry.settings)),
+    section("Permissions", bulletList(entry.permissions.map(code))),
+    section("Undo", entry.undo === undefined ? "" : `${entry.undo}\n`),
+    section(
+      entry.examples.length > 1 ? "Examples" : "Example",
+      entry.examples.map(({ title, rule }) => `${title}:\n\n\`\`\`yaml\n${rule}\`\`\`\n`).join("\n"),
+    ),
   ];
   return blocks.filter((block) => block !== "").join("\n");
 }
@@ -63,9 +65,10 @@ export function traitText(value: EntryDescription["traits"][string] | undefined)
   return typeof value === "string" || value === undefined ? (value ?? "") : value.join(", ");
 }
 
-/** A default as it would stand in YAML: `[]`, `$LATEST`, `{}`. */
+/** A default as it would stand in YAML: `[]`, `$LATEST`, `{}`, `""`. */
 export function defaultText({ default: fallback }: FieldDescription): string | undefined {
-  return fallback === undefined || typeof fallback === "string" ? fallback : JSON.stringify(fallback);
+  const plain = fallback === undefined || (typeof fallback === "string" && fallback !== "");
+  return plain ? fallback : JSON.stringify(fallback);
 }
 
 export function code(text: string): string {
@@ -134,6 +137,10 @@ export function sentenceOf({ summary, bounds, aliases }: FieldDescription): stri
     (part) => part !== undefined,
   );
   return more.length === 0 ? summary : `${summary} (${more.join("; ")})`;
+}
+
+function section(title: string, content: string): string {
+  return content === "" ? "" : `## ${title}\n\n${content}`;
 }
 
 function bulletList(items: readonly string[]): string {

@@ -88,7 +88,9 @@ function plain({ id, summary, description, traits, ...rest }: EntryDescription):
 }
 
 function encode(value: unknown, format: "json" | "yaml"): string {
-  return format === "json" ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value);
+  return format === "json"
+    ? `${JSON.stringify(value, undefined, 2)}\n`
+    : stringify(value, { lineWidth: 0, blockQuote: "literal" });
 }
 
 function unknownEntry(kind: EntryKind, name: string, entries: readonly EntryDescription[]): string {

@@ -3,6 +3,8 @@ import { loadConfig } from "../config/load.ts";
 import { entriesCommand } from "./catalogue.ts";
 import { configCommand } from "./config.ts";
 import { ledgerCommand } from "./ledger.ts";
+import { preflightCommand } from "./preflight.ts";
+import { rbacCommand } from "./rbac.ts";
 import { responsesCommand } from "./responses.ts";
 import { rulesCommand, type RulesSettings } from "./rules.ts";
 import { schemaCommand } from "./schema.ts";
@@ -24,6 +26,7 @@ export interface ProgramDeps extends ServerDeps {
 export function createProgram(deps: ProgramDeps): Command {
   return new Command("hallux")
     .description("Response engine for Falco: matches events against YAML rules and acts on them")
+    .version(deps.version, "-V, --version", "print the version")
     .addCommand(serverCommand(deps))
     .addCommand(
       rulesCommand({
@@ -32,6 +35,8 @@ export function createProgram(deps: ProgramDeps): Command {
         settings: (path) => rulesSettings(path, deps),
       }),
     )
+    .addCommand(rbacCommand(deps))
+    .addCommand(preflightCommand(deps))
     .addCommand(responsesCommand(deps))
     .addCommand(ledgerCommand(deps))
     .addCommand(entriesCommand("actionners", deps))

@@ -70,6 +70,9 @@ async function serve(options: Options, deps: ServerDeps): Promise<void> {
   for (const remark of remarks) {
     logger.warn({ remark }, "setting without effect");
   }
+  for (const remark of unusableOutputs(rules, config)) {
+    logger.warn({ remark }, "output without its settings");
+  }
   await start({ config, rules, files, logger }, deps);
 }
 
@@ -96,6 +99,7 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
       stateDirectory,
       pid,
       metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
+      googleCredentials: env["GOOGLE_APPLICATION_CREDENTIALS"],
     });
   } catch (error) {
     logger.fatal(heldFault(error) ?? addressFault(error, config) ?? { err: error }, "hallux cannot start");
@@ -149,6 +153,18 @@ function unusableNotifiers({ rules }: RuleSet, { notifiers }: Config): readonly 
       .map(
         (notifier) =>
           `rule "${name}": notifier ${notifier} lacks its settings (notifiers.${notifier} in the configuration)`,
+      ),
+  );
+}
+
+/** It still starts, as Talon does: of such a rule the other actions work. */
+function unusableOutputs({ rules }: RuleSet, { minio }: Config): readonly string[] {
+  return rules.flatMap(({ name, actions }) =>
+    actions
+      .filter(({ output }) => output?.output.uses.includes("minio") && minio.endpoint === undefined)
+      .map(
+        ({ name: action, output }) =>
+          `rule "${name}": action "${action}" will fail, for ${output?.output.id} lacks minio.endpoint in the configuration`,
       ),
   );
 }

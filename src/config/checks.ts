@@ -1,7 +1,7 @@
 import type { Catalogue } from "../catalogue/catalogue.ts";
 import { didYouMean, type Problem } from "../schema/problem.ts";
 import { type Given, type Origin, problemFrom, reasonOf, type Sources } from "./given.ts";
-import { absentNotifiers, type Section, withoutEffect } from "./schema.ts";
+import { type Section, withoutEffect } from "./schema.ts";
 
 /** One section, read. */
 export interface SectionReading {
@@ -23,6 +23,7 @@ export function crossCheck(readings: Readings, catalogue: Catalogue, sources: So
     ...checkFiles(readings, sources),
     ...checkDefaultNotifiers(readings, catalogue, sources),
     ...checkActionners(readings, catalogue, sources),
+    ...checkNotifiers(readings, catalogue, sources),
   ];
 }
 
@@ -52,6 +53,8 @@ const pairs: readonly Pair[] = [
   { section: "aws", one: "access_key", needs: "secret_key" },
   { section: "aws", one: "secret_key", needs: "access_key" },
   { section: "aws", one: "external_id", needs: "role_arn" },
+  { section: "minio", one: "endpoint", needs: "access_key" },
+  { section: "minio", one: "endpoint", needs: "secret_key" },
 ];
 
 function checkPair(readings: Readings, { section, one, needs }: Pair, sources: Sources): readonly Problem[] {
@@ -119,21 +122,30 @@ function checkActionners(readings: Readings, { actionners }: Catalogue, sources:
     );
 }
 
+function checkNotifiers(readings: Readings, { notifiers }: Catalogue, sources: Sources): readonly Problem[] {
+  return [...notifiers.values()].flatMap(({ id, settings, check }) => {
+    const { values, given } = readings.get(`notifiers.${id}`) ?? {};
+    return values === undefined || given === undefined || given.origins.size === 0
+      ? []
+      : (check?.(values) ?? []).map(({ setting, message }) => {
+          const names = [setting, ...(settings[setting]?.aliases ?? [])];
+          const written = names.find((name) => given.origins.has(name)) ?? "";
+          const origin = given.origins.get(written) ?? { from: "file", path: ["notifiers", id] };
+          return problemFrom(origin, sources, { message, at: settings[setting]?.secret ? "key" : "value" });
+        });
+  });
+}
+
 function notifierFault(
   name: string,
   readings: Readings,
   { notifiers }: Catalogue,
 ): { readonly message: string; readonly hint?: string | undefined } | undefined {
   if (!notifiers.has(name)) {
-    return Object.hasOwn(absentNotifiers, name)
-      ? {
-          message: `notifier "${name}" is not available in this version`,
-          hint: `available: ${listed(notifiers.keys())}`,
-        }
-      : {
-          message: `unknown notifier "${name}"`,
-          hint: didYouMean(name, notifiers.keys()) ?? `known: ${listed(notifiers.keys())}`,
-        };
+    return {
+      message: `unknown notifier "${name}"`,
+      hint: didYouMean(name, notifiers.keys()) ?? `known: ${listed(notifiers.keys())}`,
+    };
   }
   const missing = readings.get(`notifiers.${name}`)?.missing ?? [];
   return missing.length === 0
@@ -153,12 +165,8 @@ function listed(names: Iterable<string>): string {
   return [...names].join(", ");
 }
 
-/** Somebody gave the setting (of a section: any of it) and did not switch it off. */
+/** Somebody gave the setting and did not switch it off. */
 function isOn(readings: Readings, name: string): boolean {
-  const whole = readings.get(name);
-  if (whole !== undefined) {
-    return whole.given.origins.size > 0;
-  }
   const dot = name.lastIndexOf(".");
   const setting = name.slice(dot + 1);
   const reading = readings.get(name.slice(0, Math.max(dot, 0)));

@@ -39,13 +39,9 @@ export function fileSettingOf(name: string): string {
 /** The section's settings, and for each secret text the setting that names its file. */
 export function withFileSettings(fields: Fields): Fields {
   const files = Object.entries(fields)
-    .filter(([, field]) => mayBeInFile(field))
+    .filter(([, { mayBeInFile }]) => mayBeInFile)
     .map(([name, { summary }]) => [fileSettingOf(name), text(`File that holds it: ${summary}`)] as const);
   return { ...fields, ...Object.fromEntries(files) };
-}
-
-function mayBeInFile({ secret, schema }: Field): boolean {
-  return secret && schema.type === "string";
 }
 
 /** `NOTIFIERS_WEBHOOK_URL` */
@@ -198,7 +194,7 @@ function readSecretFiles(
   const result = new Map(written);
   const problems: Problem[] = [];
 
-  for (const [name] of Object.entries(fields).filter(([, field]) => mayBeInFile(field))) {
+  for (const [name] of Object.entries(fields).filter(([, { mayBeInFile }]) => mayBeInFile)) {
     const file = written.get(fileSettingOf(name));
     if (file === undefined) {
       continue;

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { realCatalogue } from "../../test/support/real-catalogue.ts";
 import { sampleCatalogue } from "../../test/support/sample-catalogue.ts";
+import type { Catalogue } from "../catalogue/catalogue.ts";
 import { describeProblem } from "../schema/problem.ts";
 import { Secret } from "../schema/secret.ts";
 import { type ConfigReading, loadConfig } from "./load.ts";
@@ -10,7 +12,7 @@ describe("a Talon configuration", () => {
   const talon = readFileSync(new URL("fixtures/talon.yaml", import.meta.url), "utf8");
 
   it("loads unchanged", () => {
-    const config = configOf(load({ yaml: talon }));
+    const config = configOf(load({ yaml: talon, catalogue: realCatalogue }));
 
     expect(config).toMatchObject({
       listen_address: "0.0.0.0",
@@ -24,7 +26,7 @@ describe("a Talon configuration", () => {
   });
 
   it("is told what in it has no effect here", () => {
-    const reading = load({ yaml: talon });
+    const reading = load({ yaml: talon, catalogue: realCatalogue });
 
     expect(reading).toMatchObject({
       remarks: [
@@ -32,23 +34,23 @@ describe("a Talon configuration", () => {
         "deduplication.leader_election has no effect: Hallux needs no leader",
         "otel.traces_enabled has no effect: traces are not sent in this version",
         "otel.metrics_enabled has no effect: metrics are on GET /metrics, and not sent to a collector in this version",
-        "notifiers.slack has no effect: this notifier is not available in this version",
       ],
     });
   });
 
   it("loads with every setting of its reference", () => {
     const reading = load({
+      catalogue: realCatalogue,
       yaml: [
         "kubeconfig: ~/.kube/config",
         "aws: {region: r, access_key: a, secret_key: s, role_arn: arn, external_id: x}",
         "gcp: {region: r, credentials_path: /p}",
         "minio: {endpoint: e, access_key: a, secret_key: s, use_ssl: 'true'}",
         "notifiers:",
-        "  slack: {webhook_url: u, icon: i, username: n, footer: f, format: short}",
-        "  smtp: {host_port: 'h:25', from: f, to: 'a,b', user: u, password: p, format: text, tls: true}",
-        "  loki: {url: u, user: u, api_key: k, tenant: t, custom_headers: {a: b}}",
-        "  elasticsearch: {url: u, user: u, password: p, index: i, suffix: monthly, create_index_template: false,",
+        "  slack: {webhook_url: 'https://example.org/t', icon: i, username: n, footer: f, format: short}",
+        "  smtp: {host_port: 'h:25', from: f@example.org, to: 'a@example.org, b@example.org', user: u, password: p, format: text, tls: true}",
+        "  loki: {url: 'http://loki:3100', user: u, api_key: k, tenant: t, custom_headers: {a: b}}",
+        "  elasticsearch: {url: 'http://es:9200', user: u, password: p, index: i, suffix: monthly, create_index_template: false,",
         "    number_of_shards: 1, number_of_replicas: '0', custom_headers: {}}",
         "  webhook: {url: 'https://example.org', http_method: PUT, custom_headers: {a: b}}",
         "  k8sevents: {}",
@@ -62,6 +64,7 @@ describe("a Talon configuration", () => {
 
   it("loads where a chart left settings empty", () => {
     const reading = load({
+      catalogue: realCatalogue,
       yaml: "aws:\nminio: {endpoint: ''}\nnotifiers:\n  webhook: {url: ''}\n  slack: {footer: ''}",
     });
 
@@ -309,6 +312,16 @@ describe("Problems", () => {
       "aws: {external_id: a}\n",
       "config.yaml:1:7: error: aws.external_id needs aws.role_arn beside it",
     ],
+    [
+      "a MinIO without a secret key",
+      "minio: {endpoint: 'minio:9000', access_key: a}\n",
+      "config.yaml:1:9: error: minio.endpoint needs minio.secret_key beside it",
+    ],
+    [
+      "a MinIO by its URL",
+      "minio: {endpoint: 'http://minio:9000', access_key: a, secret_key: s}\n",
+      'config.yaml:1:19: error: "endpoint" must be of the form ^[A-Za-z0-9.:_\\[\\]-]+$, not "http://minio:9000"',
+    ],
   ])("tell %s", (_case, yaml, told) => {
     const reading = load({ yaml, files: { "/c": "x" } });
 
@@ -328,13 +341,46 @@ describe("Problems", () => {
   });
 });
 
+describe("what a notifier says of its settings", () => {
+  it("is a Problem where the setting stands, with all others", () => {
+    const reading = load({
+      catalogue: realCatalogue,
+      yaml: [
+        "notifiers:",
+        "  slack:",
+        "    webhook_url: https://example.org/t",
+        "    template: |",
+        "      {{ event.rule }}",
+        "      {{ evnt.rule }}",
+        "  smtp: {host_port: 'h:25', from: hallux@example.org, to: 'sam@example.org, bob', user: u}",
+        "  webhook: {url: 'https://example.org'}",
+      ].join("\n"),
+      files: { "body.liquid": "{% include 'x' %}" },
+      env: { NOTIFIERS_WEBHOOK_TEMPLATE_FILE: "body.liquid" },
+    });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:4:15: error: "template" is not a template that can be used: there is no variable "evnt.rule" (did you mean "event.rule"?)',
+      'config.yaml:7:59: error: "to" must be mail addresses; "bob" is none',
+      'config.yaml:7:89: error: "user" needs "password" beside it',
+      'environment: NOTIFIERS_WEBHOOK_TEMPLATE_FILE: error: "template" is not a template that can be used: tag "include" not found, line:1, col:1',
+    ]);
+  });
+
+  it("is not asked of settings that nobody gave, or that lack a required one", () => {
+    const reading = load({ catalogue: realCatalogue, yaml: "notifiers: {smtp: {to: bob}}\n" });
+
+    expect(problemsOf(reading)).toEqual([]);
+  });
+});
+
 describe("default_notifiers", () => {
-  it("are Problems where they are unknown, not available, or lack a setting", () => {
-    const reading = load({ yaml: "default_notifiers: [k8sevents, k8sevent, slack, webhook]\n" });
+  it("are Problems where they are unknown or lack a setting", () => {
+    const reading = load({ yaml: "default_notifiers: [k8sevents, k8sevent, pager, webhook]\n" });
 
     expect(problemsOf(reading)).toEqual([
       'config.yaml:1:32: error: unknown notifier "k8sevent" (did you mean "k8sevents"?)',
-      'config.yaml:1:42: error: notifier "slack" is not available in this version (available: k8sevents, webhook)',
+      'config.yaml:1:42: error: unknown notifier "pager" (known: k8sevents, webhook)',
       'config.yaml:1:49: error: notifier "webhook" needs notifiers.webhook.url',
     ]);
   });
@@ -397,14 +443,16 @@ function load({
   yaml,
   env = {},
   files = {},
+  catalogue = sampleCatalogue(),
 }: {
   readonly yaml?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
+  readonly catalogue?: Catalogue;
 }): ConfigReading {
   const path = yaml === undefined ? undefined : "config.yaml";
   const readFile = filesOf({ ...files, ...(yaml !== undefined && { "config.yaml": yaml }) });
-  return loadConfig({ path, env, readFile, catalogue: sampleCatalogue() });
+  return loadConfig({ path, env, readFile, catalogue });
 }
 
 function filesOf(files: Readonly<Record<string, string>>): (path: string) => string {

@@ -7,7 +7,6 @@ import {
   integer,
   integerMap,
   secret,
-  secretMap,
   text,
   textList,
   type ValuesOf,
@@ -51,7 +50,7 @@ export const generalSettings = {
   ),
   concurrency: integer("Actions at the same time", { default: 256, minimum: 1, maximum: 4096 }),
   actionner_concurrency: integerMap(
-    "Actions of one actionner at the same time, by its id; of those not named here a quarter of `concurrency`",
+    "Actions of one actionner at the same time, by its id; of those not named here a quarter of `concurrency`, of those that hold megabytes 8",
     { default: {}, minimum: 1 },
   ),
   shutdown_delay_seconds: integer(
@@ -163,13 +162,16 @@ export const sections = {
   }),
   gcp: section("Credentials for Google Cloud", {
     region: text("Region"),
-    credentials_path: text("Credentials file of a service account"),
+    credentials_path: text(
+      "Key of a service account, or configuration of workload identity federation; by default GOOGLE_APPLICATION_CREDENTIALS, else the metadata server",
+    ),
   }),
   minio: section("Where MinIO is", {
-    endpoint: text("Host and port"),
+    endpoint: text("Host and port: `minio.storage:9000`", { pattern: "^[A-Za-z0-9.:_\\[\\]-]+$" }),
     access_key: text("Access key"),
     secret_key: secret("Secret key"),
     use_ssl: flag("Connect by HTTPS", { default: false }),
+    region: text("Region of the server, where it has one", { default: "us-east-1", pattern: "^[A-Za-z0-9-]+$" }),
   }),
   otel: section("OpenTelemetry; metrics are always on `GET /metrics`", {
     traces_enabled: flag("Send traces to the collector", { default: false }),
@@ -181,55 +183,13 @@ export const sections = {
   }),
 } as const satisfies Record<string, SectionOf<Fields>>;
 
-/** Talon's notifiers that Hallux does not hold: their settings load, so that a Talon configuration does. */
-export const absentNotifiers: Readonly<Record<string, Fields>> = {
-  slack: {
-    webhook_url: secret("Incoming webhook"),
-    icon: text("Picture of the sender"),
-    username: text("Name of the sender"),
-    footer: text("Last line of a message"),
-    format: choice("How much a message tells", ["long", "short"], { default: "long" }),
-  },
-  smtp: {
-    host_port: text("Host and port of the server"),
-    from: text("Sender"),
-    to: text("Recipients, separated by commas"),
-    user: text("User"),
-    password: secret("Password"),
-    format: choice("Format of the mail", ["html", "text"], { default: "html" }),
-    tls: flag("Connect by TLS", { default: false }),
-  },
-  loki: {
-    url: text("URL"),
-    user: text("User"),
-    api_key: secret("API key"),
-    tenant: text("Tenant"),
-    custom_headers: secretMap("Headers of each request"),
-  },
-  elasticsearch: {
-    url: text("URL"),
-    user: text("User"),
-    password: secret("Password"),
-    index: text("Index", { default: "falco-talon" }),
-    suffix: choice("Suffix of the index", ["daily", "monthly", "annually", "none"], { default: "daily" }),
-    create_index_template: flag("Create an index template", { default: true }),
-    number_of_shards: integer("Shards of the index", { default: 3, minimum: 1 }),
-    number_of_replicas: integer("Replicas of the index", { default: 3, minimum: 0 }),
-    custom_headers: secretMap("Headers of each request"),
-  },
-};
-
-/** Settings that load and change nothing in this version, and why. A section stands for everything in it. */
+/** Settings that load and change nothing in this version, and why. */
 export const withoutEffect: Readonly<Record<string, string>> = {
   watch_rules: "rules are loaded at start only",
   "deduplication.leader_election": "Hallux needs no leader",
   "otel.traces_enabled": "traces are not sent in this version",
   "otel.metrics_enabled": "metrics are on GET /metrics, and not sent to a collector in this version",
-  gcp: "nothing in this version uses Google Cloud",
-  minio: "nothing in this version uses MinIO",
-  ...Object.fromEntries(
-    Object.keys(absentNotifiers).map((id) => [`notifiers.${id}`, "this notifier is not available in this version"]),
-  ),
+  "gcp.region": "actions and outputs say where their function or bucket is",
 };
 
 type Sections = typeof sections;
@@ -281,16 +241,12 @@ function innerOf(name: string): readonly string[] {
 }
 
 function notifierSections({ notifiers }: Catalogue): readonly Section[] {
-  const held = [...notifiers.values()].map(({ id, summary, settings }) => ({
+  return [...notifiers.values()].map(({ id, summary, settings }) => ({
     path: ["notifiers", id],
     summary,
     fields: settings,
     inner: [],
   }));
-  const absent = Object.entries(absentNotifiers)
-    .filter(([id]) => !notifiers.has(id))
-    .map(([id, fields]) => ({ path: ["notifiers", id], summary: "Talon's notifier", fields, inner: [] }));
-  return [...held, ...absent];
 }
 
 function section<const F extends Fields>(summary: string, fields: F): SectionOf<F> {

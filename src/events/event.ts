@@ -4,6 +4,9 @@ import type { Priority } from "./priority.ts";
 /** `output_fields`: prototype-free and frozen. */
 export type OutputFields = JsonObject;
 
+/** The source of events that tell of Hallux's own responses (notifier `falcosidekick`). Only rules that ask for it match them. */
+export const ownSource = "hallux";
+
 /** What Falco detected, as it sent it; deeply frozen. */
 export interface FalcoEvent {
   /** Ours, unique to this receipt. */

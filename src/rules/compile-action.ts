@@ -1,4 +1,4 @@
-import type { Actionner, Catalogue, Context } from "../catalogue/catalogue.ts";
+import type { Actionner, Catalogue, Context, Output } from "../catalogue/catalogue.ts";
 import type { Fields } from "../schema/field.ts";
 import { didYouMean, type Problem } from "../schema/problem.ts";
 import { compileFields, type FieldProblem, type FieldsReader } from "../schema/read.ts";
@@ -76,7 +76,7 @@ export function entryNamed<E>(
 }
 
 interface Work {
-  /** The action, merged. */
+  /** The action, merged, or its output. */
   readonly tree: MapTree;
   readonly known: Known;
   readonly found: Problem[];
@@ -150,15 +150,15 @@ function compileOutput(given: MapTree, { known, found }: Work): Action["output"]
   }
   const where = { name: target, kind: "output", tree: given, path: ["target"] };
   const output = entryNamed(known.catalogue.outputs, where, found);
-  const parameters = output && readParameters(output, given, { known, found });
+  const parameters = output && parametersOf(output, { tree: given, known, found });
   return output && parameters && { output, parameters };
 }
 
-function parametersOf(actionner: Actionner, { tree, known, found }: Work): Action["parameters"] | undefined {
-  const parameters = readParameters(actionner, tree, { known, found });
-  const fault = parameters && !tree.damaged ? actionner.check?.(parameters) : undefined;
+function parametersOf(entry: Actionner | Output, { tree, known, found }: Work): Action["parameters"] | undefined {
+  const parameters = readParameters(entry, tree, { known, found });
+  const fault = parameters && !tree.damaged ? entry.check?.(parameters) : undefined;
   if (fault !== undefined) {
-    found.push(problemIn(tree, ["parameters"], { message: `${actionner.id}: ${fault}`, at: "key" }));
+    found.push(problemIn(tree, ["parameters"], { message: `${entry.id}: ${fault}`, at: "key" }));
   }
   return parameters;
 }

@@ -58,6 +58,7 @@ function compileRule(tree: MapTree, work: Work): CompiledRule | undefined {
     name,
     description: values.description,
     conditions: compiled.conditions,
+    pinned: compiled.pinned,
     continue: values.continue ?? true,
     dryRun: values.dry_run ?? false,
     actions,

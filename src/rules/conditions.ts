@@ -1,4 +1,4 @@
-import { type FalcoEvent, fieldOf } from "../events/event.ts";
+import { type FalcoEvent, fieldOf, ownSource } from "../events/event.ts";
 import { type JsonValue, textOf } from "../events/json.ts";
 import { priorities, type Priority, priorityNamed, severityOf } from "../events/priority.ts";
 import { didYouMean } from "../schema/problem.ts";
@@ -54,6 +54,12 @@ export function sourceIs(written: string): Condition {
   return ({ source }) => (source === wanted ? undefined : `source is ${quote(source)}, not "${wanted}"`);
 }
 
+/** Of a rule that names no source: what tells of a response must not be responded to again without end. */
+export const isNotOwn: Condition = ({ source }) =>
+  source === ownSource
+    ? `source is "${ownSource}": it tells of a response, and the rule does not ask for that`
+    : undefined;
+
 /** Every tag of at least one group must be on the event. */
 export function tagsInclude(groups: readonly (readonly string[])[]): Condition {
   return ({ tags }) =>
@@ -83,6 +89,27 @@ export function fieldsAre(groups: readonly (readonly FieldTest[])[]): Condition 
     }
     return reasons.join("; ");
   };
+}
+
+/** The fields that `=` holds to some values, whichever of the groups it is that holds. */
+export function pinnedBy(groups: readonly (readonly FieldTest[])[]): ReadonlyMap<string, readonly string[]> {
+  const [first = [], ...others] = groups.map(valuesOf);
+  const pinned = new Map([...first].map(([field, value]) => [field, new Set([value])]));
+  for (const group of others) {
+    for (const [field, values] of pinned) {
+      const value = group.get(field);
+      if (value === undefined) {
+        pinned.delete(field);
+      } else {
+        values.add(value);
+      }
+    }
+  }
+  return new Map([...pinned].map(([field, values]) => [field, [...values]]));
+}
+
+function valuesOf(group: readonly FieldTest[]): ReadonlyMap<string, string> {
+  return new Map(group.flatMap(({ field, operator, value }) => (operator === "=" ? [[field, value] as const] : [])));
 }
 
 /** An unknown field meets no condition, `!=` neither: matching fails closed. */

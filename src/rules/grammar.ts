@@ -27,7 +27,9 @@ const ruleKeys = {
 const matchKeys = {
   rules: textList("Falco rules, any of them; none is every rule"),
   priority: text("A priority, or a comparison with one: >=Critical"),
-  source: text("Falco's source: syscall, k8s_audit …", { minLength: 1 }),
+  source: text("Falco's source: syscall, k8s_audit …; or hallux, for responses that come back from Falcosidekick", {
+    minLength: 1,
+  }),
   tags: textList("Tags, any of these items; within an item all of the comma-separated ones"),
   output_fields: textList(
     "Conditions field=value or field!=value, any of these items; within an item all of the comma-separated ones",

@@ -1,10 +1,12 @@
 import type { Problem } from "../schema/problem.ts";
 import {
   fieldsAre,
+  isNotOwn,
   type Parsed,
   parseFieldTests,
   parsePriority,
   parseTags,
+  pinnedBy,
   ruleIsOneOf,
   sourceIs,
   tagsInclude,
@@ -17,6 +19,8 @@ export interface CompiledMatch {
   readonly match: Match;
   /** Incomplete where something was found wrong. */
   readonly conditions: readonly Condition[];
+  /** See `Rule`. */
+  readonly pinned: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A key that is absent, and a list that is empty, is no condition. */
@@ -28,10 +32,11 @@ export function compileMatch(tree: MapTree, found: Problem[]): CompiledMatch {
   const fieldGroups = parseItems(output_fields, parseFieldTests, { ...items, key: "output_fields" });
   return {
     match,
+    pinned: pinnedBy(fieldGroups),
     conditions: [
       ...(rules.length > 0 ? [ruleIsOneOf(rules)] : []),
       ...(priority === undefined ? [] : parseAt(["priority"], parsePriority(priority), items)),
-      ...(source === undefined ? [] : [sourceIs(source)]),
+      source === undefined ? isNotOwn : sourceIs(source),
       ...(tags.length > 0 ? [tagsInclude(tagGroups)] : []),
       ...(output_fields.length > 0 ? [fieldsAre(fieldGroups)] : []),
     ],

@@ -7,6 +7,8 @@ export interface Rule {
   readonly name: string;
   readonly description: string | undefined;
   readonly conditions: readonly Condition[];
+  /** Fields that have one of these values in every event that the rule applies to. */
+  readonly pinned: ReadonlyMap<string, readonly string[]>;
   /** Whether later rules are tried for the same event. */
   readonly continue: boolean;
   readonly dryRun: boolean;

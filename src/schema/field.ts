@@ -32,6 +32,8 @@ export interface Field<T = unknown> {
   readonly aliases: readonly string[];
   /** Masked wherever it is shown; read into a `Secret`. */
   readonly secret: boolean;
+  /** A text for which the configuration also takes `<name>_file`, the path of a file that holds it. */
+  readonly mayBeInFile?: boolean;
   /** Turns a spelling that YAML or an environment variable makes likely (`"true"`, `5` for a text) into the type. */
   readonly tolerate: (value: unknown) => unknown;
   /** Only for the compiler. */
@@ -121,7 +123,12 @@ export function secret<const O extends { required?: boolean }>(
   summary: string,
   options?: O,
 ): Field<Present<Secret, O>> {
-  return { ...field(summary, { type: "string" }, options, scalarToText), secret: true };
+  return { ...field(summary, { type: "string" }, options, scalarToText), secret: true, mayBeInFile: true };
+}
+
+/** A text of many lines (a template, certificates). In configuration, `<name>_file` gives the path of a file that holds it. */
+export function longText(summary: string): Field<string | undefined> {
+  return { ...field(summary, { type: "string", minLength: 1 }, undefined, scalarToText), mayBeInFile: true };
 }
 
 /** A map whose values never print: headers that may hold credentials. */

@@ -30,6 +30,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 type Values = Record<string, unknown>;
 
 const maxShown = 40;
+const maxPrefixLength = 256;
 
 /** Compiles once; `read` is then cheap. Throws where a field declares what is not JSON Schema. */
 export function compileFields<const F extends Fields>(fields: F): FieldsReader<F> {
@@ -61,6 +62,13 @@ export function isCidr(text: string): boolean {
   return version !== 0 && Number(prefix) <= (version === 4 ? 32 : 128);
 }
 
+/** Whether a text can stand before the name of an object: `evidence/pcap`, with or without slashes around it. */
+export function isPrefix(text: string): boolean {
+  const segments = text.replace(/^\/+|\/+$/g, "").split("/");
+  const named = segments.every((segment) => /^[A-Za-z0-9!_.*'()=@+,:-]+$/.test(segment) && !/^\.{1,2}$/.test(segment));
+  return text.length <= maxPrefixLength && (named || segments.join() === "");
+}
+
 interface Compiled {
   readonly fields: Fields;
   /** Main names and aliases → the main name. */
@@ -85,6 +93,7 @@ function compile(fields: Fields, known: ReadonlyMap<string, string>): ValidateFu
     meta: false,
   });
   ajv.addFormat("cidr", isCidr);
+  ajv.addFormat("prefix", isPrefix);
   ajv.addFormat("uri", (text: string) => URL.canParse(text));
   return ajv.compile({
     type: "object",
@@ -272,6 +281,7 @@ const typeWords: Readonly<Record<NonNullable<FieldSchema["type"]>, string>> = {
 
 const formatWords: Readonly<Record<string, string>> = {
   cidr: "an IP range such as 10.0.0.0/8",
+  prefix: "a path such as evidence/pcap, of letters, digits and !_.*'()=@+,:-",
   uri: "a URL",
 };
 

@@ -53,4 +53,6 @@ export interface Metrics {
   /** A response that an earlier process left unfinished goes on. */
   responseResumed(): void;
   notified(notifier: string, result: "success" | "failure" | "dropped"): void;
+  /** Of those that the rules need, as the API server said when it was asked. */
+  permissionsMissing(count: number): void;
 }

@@ -44,6 +44,10 @@ export const metricDefinitions = {
     "Responses that went on after a restart or on another replica",
   ),
   notifications: counter("hallux_notifications_total", "Notifications by result", ["notifier", "result"]),
+  permissionsMissing: gauge(
+    "hallux_permissions_missing",
+    "Kubernetes permissions that the rules need and Hallux did not have when it started; absent until they are checked",
+  ),
   backlogEvents: gauge("hallux_ledger_backlog_events", "Events accepted and not yet finished"),
   backlogBytes: gauge("hallux_ledger_backlog_bytes", "Size of the events accepted and not yet finished"),
   backlogAge: gauge(
@@ -97,6 +101,7 @@ export function createMetrics({ version, backlog }: MetricsOptions): Metrics & {
     actionRetried: (labels) => instruments.retries.add(1, { ...labels }),
     responseResumed: () => instruments.responsesResumed.add(1),
     notified: (notifier, result) => instruments.notifications.add(1, { notifier, result }),
+    permissionsMissing: (count) => instruments.permissionsMissing.record(count),
     render: () => reader.page(),
   };
 }
@@ -125,6 +130,9 @@ function createInstruments(provider: MeterProvider) {
     retries: counterOf(metricDefinitions.retries),
     responsesResumed: counterOf(metricDefinitions.responsesResumed),
     notifications: counterOf(metricDefinitions.notifications),
+    permissionsMissing: meter.createGauge(metricDefinitions.permissionsMissing.name, {
+      description: metricDefinitions.permissionsMissing.help,
+    }),
     buildInfo: meter.createGauge(buildInfo.name, { description: buildInfo.help }),
   };
 }

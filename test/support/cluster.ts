@@ -191,7 +191,7 @@ async function makePod({ core }: Api, namespace: string, traits: PodTraits): Pro
       },
     },
   });
-  return wait ? eventually(() => runningPod({ core }, namespace, name)) : pod;
+  return wait ? eventually(() => runningPod({ core }, namespace, name), 60) : pod;
 }
 
 async function runningPod({ core }: Pick<Api, "core">, namespace: string, name: string): Promise<V1Pod | undefined> {

@@ -23,15 +23,20 @@ interface Course {
 /** Runs the events through an engine at work on the cluster, with a rule of this one action, to the end. */
 export async function respondWith(actionner: Actionner, { cluster, events, params = {} }: Course): Promise<Outcome[]> {
   const { values } = compileFields(actionner.params).read(params);
-  const rules = [ruleOf(actionner, values ?? {})];
+  return respondBy([ruleOf(actionner, values ?? {})], { clients: clientsOf(cluster), events });
+}
+
+/** The same, with these rules. */
+export async function respondBy(
+  rules: readonly Rule[],
+  { clients, events }: { readonly clients: Clients; readonly events: readonly FalcoEvent[] },
+): Promise<Outcome[]> {
   const ledger = await memoryLedger();
-  const clients = clientsOf(cluster);
   const engine = startEngine({
     ledger,
     rules: () => ({ rules, match: () => rules, explain: () => [] }),
     clients: { real: clients, dryRun: clients },
     guards: [refuseMirrorPods],
-    outputSettings: new Map(),
     actionTimeoutMs: 20_000,
     clock: () => new Date(),
     notifications: createNotifications({ ...noNotifiers, clients }),
@@ -72,6 +77,7 @@ function ruleOf(actionner: Actionner, parameters: Readonly<Record<string, unknow
     name: "a rule",
     description: undefined,
     conditions: [],
+    pinned: new Map(),
     continue: true,
     dryRun: false,
     actions: [action],

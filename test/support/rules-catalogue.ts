@@ -22,7 +22,6 @@ export function rulesCatalogue(): Catalogue {
       defineOutput({
         ...entry("local:file"),
         params: { destination: text("Folder that exists", { required: true }) },
-        settings: {},
         examples: [],
         store: async () => ({ location: "/evidence/x" }),
       }),

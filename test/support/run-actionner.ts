@@ -1,4 +1,4 @@
-import type { Actionner, Context, Facts, Store } from "../../src/catalogue/catalogue.ts";
+import type { Actionner, Call, Context, Facts, Store } from "../../src/catalogue/catalogue.ts";
 import { ActionError } from "../../src/catalogue/errors.ts";
 import { ignored, type Result } from "../../src/catalogue/outcome.ts";
 import type { Clients } from "../../src/clients/clients.ts";
@@ -16,6 +16,7 @@ interface Run {
   readonly facts?: Facts;
   readonly store?: Store;
   readonly rule?: string;
+  readonly objectionTo?: Call["objectionTo"];
   readonly signal?: AbortSignal;
   /** In place of the cluster's. */
   readonly clients?: Partial<Clients>;
@@ -23,10 +24,10 @@ interface Run {
 
 /**
  * Runs an actionner as the engine does: what it returns, or the ActionError that it throws. Rejects where it makes a request
- * that its `rbac` does not declare, or tells more of its target than which it was.
+ * that its `rbac` (of these parameters) does not declare, or tells more of its target than which it was.
  */
 export async function runActionner(actionner: Actionner, run: Run): Promise<Result | ActionError> {
-  const { event, cluster, dryRun = false, facts = {}, store, rule = "a rule" } = run;
+  const { event, cluster, dryRun = false, facts = {}, store, rule = "a rule", objectionTo = () => undefined } = run;
   const params = valuesOf(actionner, run.params ?? {});
   const target = targetOf(actionner.target, event);
   if (target.kind === "missing") {
@@ -34,9 +35,10 @@ export async function runActionner(actionner: Actionner, run: Run): Promise<Resu
   }
   const signal = run.signal ?? AbortSignal.timeout(20_000);
   const clients = clientsOf(run, dryRun);
-  const result = await cluster.permissions.during(actionner, () =>
+  const rbac = actionner.rbacFor?.(params) ?? actionner.rbac;
+  const result = await cluster.permissions.during({ id: actionner.id, rbac }, () =>
     actionner
-      .run({ event, target, params, facts, clients, store, rule, dryRun, signal })
+      .run({ event, target, params, facts, clients, store, rule, objectionTo, dryRun, signal })
       .catch((error: unknown) => thrownActionError(error)),
   );
   mustOnlyRefer(actionner, result);

@@ -72,7 +72,6 @@ const sampleFile = defineOutput({
   id: "local:file",
   summary: "Write a file",
   params: { destination: text("Folder that exists", { required: true }) },
-  settings: {},
   uses: [],
   rbac: [],
   examples: [{ title: "Keep it in a volume", parameters: { destination: "/evidence" } }],

@@ -1,0 +1,75 @@
+import { Command } from "commander";
+import type { Catalogue } from "../catalogue/catalogue.ts";
+import { type NeededPermission, neededPermissions } from "../catalogue/permissions.ts";
+import { type LoadOptions, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { readRules } from "../rules/load.ts";
+import { describeProblem } from "../schema/problem.ts";
+import { CommandFailure } from "./failure.ts";
+
+export interface NeedsDeps extends Omit<LoadOptions, "path"> {
+  readonly catalogue: Catalogue;
+  /** To standard output. */
+  readonly write: (text: string) => void | Promise<void>;
+  /** To standard error. */
+  readonly writeError: (text: string) => void;
+  readonly setExitCode: (code: number) => void;
+}
+
+export interface NeedsOptions {
+  readonly rules: readonly string[];
+  readonly config?: string;
+}
+
+/** A command that reads rules and configuration as `hallux server` does. */
+export function needsCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option(
+      "-r, --rules <file>",
+      "rules file, later ones over earlier ones",
+      (file, files: readonly string[]) => [...files, file],
+      [],
+    )
+    .option(
+      "-c, --config <file>",
+      "configuration file: its default_notifiers, and its rules_files where there is no -r",
+    );
+}
+
+/** What they need, or a `CommandFailure` with all that is wrong in them. */
+export async function readNeeds(
+  { rules: given, config: path }: NeedsOptions,
+  deps: NeedsDeps,
+): Promise<{ readonly config: Config; readonly needed: readonly NeededPermission[] }> {
+  const { config, problems } = loadConfig({ ...deps, path });
+  if (config === undefined) {
+    throw new CommandFailure(problems.map(describeProblem).join("\n"));
+  }
+  const files = given.length > 0 ? given : config.rules_files;
+  const reading = await readRules(files, deps.catalogue, async (file) => deps.readFile(file));
+  if (reading.rules === undefined) {
+    throw new CommandFailure(reading.problems.map(describeProblem).join("\n"));
+  }
+  const { rules } = reading.rules;
+  return {
+    config,
+    needed: neededPermissions({ rules, defaultNotifiers: config.default_notifiers, catalogue: deps.catalogue }),
+  };
+}
+
+/** Runs it; a failure is told, and the exit code says so. */
+export async function telling(
+  { writeError, setExitCode }: Pick<NeedsDeps, "writeError" | "setExitCode">,
+  run: () => Promise<void>,
+): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) {
+      throw error;
+    }
+    writeError(`${error.message}\n`);
+    setExitCode(1);
+  }
+}
