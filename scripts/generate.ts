@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { actionners } from "../actionners/index.ts";
 import { contexts } from "../contexts/index.ts";
 import { notifiers } from "../notifiers/index.ts";
@@ -12,12 +12,11 @@ const folder = new URL("../docs/generated/", import.meta.url);
 const catalogue = createCatalogue({ actionners, contexts, outputs, notifiers });
 const pages = referencePages(catalogue, createProgram(neverRun()));
 
-mkdirSync(folder, { recursive: true });
-for (const name of readdirSync(folder).filter((existing) => !pages.has(existing))) {
-  rmSync(new URL(name, folder));
-}
+rmSync(folder, { recursive: true, force: true });
 for (const [name, content] of pages) {
-  writeFileSync(new URL(name, folder), content);
+  const file = new URL(name, folder);
+  mkdirSync(new URL(".", file), { recursive: true });
+  writeFileSync(file, content);
 }
 console.log(`docs/generated: ${pages.size} files`);
 

@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { actionners } from "../actionners/index.ts";
 import { contexts } from "../contexts/index.ts";
 import { notifiers } from "../notifiers/index.ts";
+import { variables } from "../notifiers/template.ts";
 import { outputs } from "../outputs/index.ts";
 import { createCatalogue } from "../src/catalogue/catalogue.ts";
 import { describeEntries } from "../src/catalogue/describe.ts";
-import { absentNotifiers } from "../src/config/schema.ts";
 import { loadRules } from "../src/rules/load.ts";
 import { describeProblem } from "../src/schema/problem.ts";
 import { sampleCatalogue } from "../test/support/sample-catalogue.ts";
@@ -30,17 +30,38 @@ describe("referencePages", () => {
     expect(second).toEqual(first);
   });
 
-  it("tells every entry of the catalogue on the page of its kind", () => {
-    const pages = referencePages(catalogue, sampleProgram());
+  it.each(["actionners", "contexts", "outputs", "notifiers"] as const)(
+    "gives every entry a page, and names it on the page of its kind: %s",
+    (kind) => {
+      const pages = referencePages(catalogue, sampleProgram());
 
-    for (const kind of ["actionners", "contexts", "outputs", "notifiers"] as const) {
-      const headings = (pages.get(`${kind}.md`) ?? "").split("\n").filter((line) => line.startsWith("## "));
-      expect(headings).toEqual([...catalogue[kind].keys()].map((id) => `## ${id}`));
-    }
+      for (const { id } of describeEntries(kind, catalogue)) {
+        const path = `${kind}/${id.replace(":", "-")}.md`;
+        expect(pages.get(`${kind}.md`)).toContain(`| [\`${id}\`](${path}) |`);
+        expect(pages.get(path)).toContain(`# ${id}\n`);
+      }
+    },
+  );
+
+  it("tells all of an entry: what it needs, parameters with bounds, permissions, undo, examples", () => {
+    const page = referencePages(catalogue, sampleProgram()).get("actionners/calico-networkpolicy.md");
+
+    expect(page).toContain("- target: pod (k8s.pod.name, k8s.ns.name)\n- needs: fd.rip or fd.sip\n");
+    expect(page).toContain("| `order` | integer | `0` |");
+    expect(page).toContain("## Permissions\n\n- `get, patch pods`\n");
+    expect(page).toContain("## Undo\n\n`kubectl delete networkpolicies.projectcalico.org");
+    expect(page).toContain("## Examples\n");
+  });
+
+  it("tells all of a notifier's settings", () => {
+    const page = referencePages(catalogue, sampleProgram()).get("notifiers/webhook.md");
+
+    expect(page).toContain("## Settings\n");
+    expect(page).toContain("| `url` | URL");
   });
 
   it("keeps a table whole where a text holds a bar", () => {
-    const page = referencePages(sampleCatalogue(), sampleProgram()).get("actionners.md");
+    const page = referencePages(sampleCatalogue(), sampleProgram()).get("actionners/sample-capture.md");
 
     expect(page).toContain("| `duration` | integer | `5` | Seconds \\| at most half a minute (1 to 30) |\n");
   });
@@ -51,6 +72,13 @@ describe("referencePages", () => {
     expect(page).toContain("| `auth.bearer_token` | `AUTH_BEARER_TOKEN` | text, secret |");
     expect(page).toContain("| `notifiers.webhook.url` | `NOTIFIERS_WEBHOOK_URL` | URL | required |");
     expect(page).toMatch(/`watch_rules` .* No effect: /);
+  });
+
+  it("tells every variable that a template can say", () => {
+    const page = referencePages(sampleCatalogue(), sampleProgram()).get("templates.md");
+
+    expect(page).toContain("| `outcome.message` | What was done, or why not |");
+    expect(page?.match(/^\| `/gm)?.length).toBe(Object.keys(variables).length);
   });
 
   it("tells every command with its options", () => {
@@ -79,12 +107,6 @@ describe("the examples on the pages", () => {
 
     expect(without).toEqual([]);
   });
-});
-
-it("declares no notifier absent that the catalogue holds", () => {
-  const both = Object.keys(absentNotifiers).filter((id) => catalogue.notifiers.has(id));
-
-  expect(both).toEqual([]);
 });
 
 function sampleProgram(): Command {

@@ -1,4 +1,5 @@
 import { type Command, Help } from "commander";
+import { variables } from "../notifiers/template.ts";
 import type { Catalogue } from "../src/catalogue/catalogue.ts";
 import { describeEntries, describeFields, type EntryKind } from "../src/catalogue/describe.ts";
 import { code, defaultText, markdownEntry, markdownTable, sentenceOf, traitText } from "../src/catalogue/render.ts";
@@ -10,10 +11,8 @@ import { metricDefinitions } from "../src/telemetry/otel-metrics.ts";
 /** The reference, file by file: everything in it is declared in the code. */
 export function referencePages(catalogue: Catalogue, program: Command): ReadonlyMap<string, string> {
   return new Map([
-    ["actionners.md", entriesPage("actionners", catalogue)],
-    ["contexts.md", entriesPage("contexts", catalogue)],
-    ["outputs.md", entriesPage("outputs", catalogue)],
-    ["notifiers.md", entriesPage("notifiers", catalogue)],
+    ...kinds.flatMap((kind) => [[`${kind}.md`, indexPage(kind, catalogue)] as const, ...entryPages(kind, catalogue)]),
+    ["templates.md", templatesPage()],
     ["configuration.md", configurationPage(catalogue)],
     ["cli.md", commandLinePage(program)],
     ["metrics.md", metricsPage()],
@@ -21,14 +20,14 @@ export function referencePages(catalogue: Catalogue, program: Command): Readonly
   ]);
 }
 
-interface EntriesPage {
+interface IndexPage {
   readonly title: string;
   readonly introduction: string;
   /** Traits in the table at the top. */
   readonly traits: readonly string[];
 }
 
-const entriesPages: Readonly<Record<EntryKind, EntriesPage>> = {
+const indexPages: Readonly<Record<EntryKind, IndexPage>> = {
   actionners: {
     title: "Actionners",
     introduction:
@@ -57,21 +56,49 @@ const entriesPages: Readonly<Record<EntryKind, EntriesPage>> = {
   },
 };
 
-function entriesPage(kind: EntryKind, catalogue: Catalogue): string {
-  const { title, introduction, traits } = entriesPages[kind];
-  const entries = describeEntries(kind, catalogue);
-  const overview = markdownTable(
-    ["Name", "What it does", ...traits],
-    entries.map((entry) => [code(entry.id), entry.summary, ...traits.map((name) => traitText(entry.traits[name]))]),
-  );
-  return page(title, introduction, [overview, ...entries.map(markdownEntry)]);
+const kinds = Object.keys(indexPages) as readonly EntryKind[];
+
+function indexPage(kind: EntryKind, catalogue: Catalogue): string {
+  const { title, introduction, traits } = indexPages[kind];
+  const rows = describeEntries(kind, catalogue).map((entry) => [
+    `[${code(entry.id)}](${pathOf(kind, entry)})`,
+    entry.summary,
+    ...traits.map((name) => traitText(entry.traits[name])),
+  ]);
+  return page(title, introduction, [markdownTable(["Name", "What it does", ...traits], rows)]);
+}
+
+function entryPages(kind: EntryKind, catalogue: Catalogue): readonly (readonly [string, string])[] {
+  return describeEntries(kind, catalogue).map((entry) => [
+    pathOf(kind, entry),
+    page(entry.id, `One of the [${kind}](../${kind}.md).`, [oneFolderDeeper(markdownEntry(entry))]),
+  ]);
+}
+
+/** `actionners/kubernetes-label.md` */
+function pathOf(kind: EntryKind, { id }: { readonly id: string }): string {
+  return `${kind}/${id.replace(":", "-")}.md`;
+}
+
+/** Descriptions link from the place of the indexes. */
+function oneFolderDeeper(markdown: string): string {
+  return markdown.replaceAll("](../", "](../../");
+}
+
+function templatesPage(): string {
+  const introduction =
+    "What a notifier's `template` can say, between `{{` and `}}`, in [Liquid](https://liquidjs.com). What there is not is empty, and so is " +
+    "its group: `{% if artifact %}`. How to write one: [notifications.md](../notifications.md#your-own-words).";
+  const rows = Object.entries(variables).map(([name, { summary }]) => [code(name), summary]);
+  return page("Templates", introduction, [markdownTable(["Variable", "What it says"], rows)]);
 }
 
 function configurationPage(catalogue: Catalogue): string {
   const introduction = [
     "`hallux server -c config.yaml`. Every setting is also an environment variable, which wins over the file: upper case, `.` as `_`;",
     "lists are separated by commas or blanks, maps are `name=value,name=value`. An empty setting counts as absent, but for `auth`.",
-    "A secret can stay in a file of its own: instead of `bearer_token`, `bearer_token_file` (`AUTH_BEARER_TOKEN_FILE`) names it.",
+    "A secret can stay in a file of its own: instead of `bearer_token`, `bearer_token_file` (`AUTH_BEARER_TOKEN_FILE`) names it. So can",
+    "a template (`template_file`) and certificates (`ca_file`).",
     "`hallux config print` shows what is in effect and why.",
   ].join("\n");
   return page("Configuration", introduction, sectionsOf(catalogue).map(configurationSection));

@@ -105,5 +105,6 @@ function recordingMetrics(counted: string[]): Metrics {
     actionRetried: count("actionRetried"),
     responseResumed: count("responseResumed"),
     notified: count("notified"),
+    permissionsMissing: count("permissionsMissing"),
   };
 }

@@ -12,6 +12,7 @@ export const noMetrics: Metrics = {
   actionRetried: () => undefined,
   responseResumed: () => undefined,
   notified: () => undefined,
+  permissionsMissing: () => undefined,
 };
 
 /** Keeps every call, in order: `["eventRefused", "not_json"]`. */
@@ -35,5 +36,6 @@ export function recordingMetrics(): Metrics & { readonly calls: readonly (readon
     actionRetried: record("actionRetried"),
     responseResumed: record("responseResumed"),
     notified: record("notified"),
+    permissionsMissing: record("permissionsMissing"),
   };
 }
