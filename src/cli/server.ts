@@ -85,22 +85,32 @@ interface Checked {
 
 async function start({ config, rules, files, logger }: Checked, deps: ServerDeps): Promise<void> {
   const { catalogue, version, readFile, env, stateDirectory, pid } = deps;
-  let hallux: Hallux;
   const kubeconfig = deps.kubeconfigSource(config);
+  const starting = startHallux({
+    config,
+    rules,
+    catalogue,
+    logger,
+    version,
+    kubeconfig,
+    readFile,
+    stateDirectory,
+    pid,
+    metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
+    googleCredentials: env["GOOGLE_APPLICATION_CREDENTIALS"],
+  });
+  // From the start: as the first process of a container Hallux would not hear of a signal that nobody handles.
+  deps.onStopRequest(async () => {
+    logger.info("hallux is stopping");
+    await starting.then(
+      (running) => running.stop(),
+      () => undefined,
+    );
+    logger.info("hallux has stopped");
+  });
+  let hallux: Hallux;
   try {
-    hallux = await startHallux({
-      config,
-      rules,
-      catalogue,
-      logger,
-      version,
-      kubeconfig,
-      readFile,
-      stateDirectory,
-      pid,
-      metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
-      googleCredentials: env["GOOGLE_APPLICATION_CREDENTIALS"],
-    });
+    hallux = await starting;
   } catch (error) {
     logger.fatal(heldFault(error) ?? addressFault(error, config) ?? { err: error }, "hallux cannot start");
     return deps.setExitCode(1);
@@ -111,11 +121,6 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
     { address, port, tls, rules: rules.rules.length, files, version, kubernetes: placeOf(kubeconfig) },
     "hallux is listening",
   );
-  deps.onStopRequest(async () => {
-    logger.info("hallux is stopping");
-    await hallux.stop();
-    logger.info("hallux has stopped");
-  });
 }
 
 function placeOf(source: KubeconfigSource): string {
