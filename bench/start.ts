@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { startPlayground } from "../playground/index.ts";
 import { build, median, startServer } from "./support.ts";
 
-/** Exec → first 200 on /readyz, and resident memory after five quiet seconds, of the bundle that ships. Linux only. */
-const limits = { readyMs: 1000, restMiB: 120 };
+/**
+ * Exec → the line that says it listens, exec → first 200 on /readyz (the Kubernetes client is loaded), and resident memory after ten
+ * quiet seconds, of the bundle that ships. Linux only.
+ */
+const limits = { listeningMs: 400, restMiB: 90 };
 const runs = 5;
-const quietMs = 5000;
+const quietMs = 10_000;
 
 build();
 const playground = await startPlayground();
@@ -15,21 +18,28 @@ const kubeconfig = join(mkdtempSync(join(tmpdir(), "hallux-bench-")), "kubeconfi
 writeFileSync(kubeconfig, playground.kubeconfig);
 const rules = readFileSync("rules/default.yaml", "utf8");
 
+const listening: number[] = [];
 const ready: number[] = [];
 const rest: number[] = [];
+const own: number[] = [];
 for (let run = 0; run < runs; run++) {
   const server = await startServer(rules, kubeconfig);
   await new Promise((resolve) => setTimeout(resolve, quietMs));
+  listening.push(server.listeningMs);
   ready.push(server.readyMs);
-  rest.push(server.memoryMiB());
+  rest.push(server.memoryMiB("VmRSS"));
+  own.push(server.memoryMiB("RssAnon"));
   await server.stop();
 }
 await playground.close();
 
-console.log(`exec → ready    ${median(ready).toFixed(0)} ms   (limit ${limits.readyMs}; runs ${rounded(ready)})`);
-console.log(`memory at rest  ${median(rest).toFixed(0)} MiB  (limit ${limits.restMiB}; runs ${rounded(rest)})`);
-process.exitCode = median(ready) <= limits.readyMs && median(rest) <= limits.restMiB ? 0 : 1;
+console.log(`exec → listening ${rounded(listening)} ms, limit ${limits.listeningMs}`);
+console.log(`exec → ready     ${rounded(ready)} ms`);
+console.log(`memory at rest   ${rounded(rest)} MiB, limit ${limits.restMiB}`);
+console.log(`  of it its own  ${rounded(own)} MiB; the rest is Node's program, shared by all processes that run it`);
+process.exitCode = median(listening) <= limits.listeningMs && median(rest) <= limits.restMiB ? 0 : 1;
 
+/** The median, and the runs. */
 function rounded(values: readonly number[]): string {
-  return values.map((value) => value.toFixed(0)).join(" ");
+  return `${median(values).toFixed(0)} (${values.map((value) => value.toFixed(0)).join(" ")})`;
 }

@@ -21,10 +21,12 @@ export interface Process {
 
 export interface Server extends Process {
   readonly url: string;
+  /** From exec to the line that says it listens. */
+  readonly listeningMs: number;
   /** From exec to the first 200 on /readyz. */
   readonly readyMs: number;
-  /** Resident memory now. */
-  memoryMiB(): number;
+  /** Resident memory now: all of it, or what is not a file's. */
+  memoryMiB(part: "VmRSS" | "RssAnon"): number;
 }
 
 /** Bundles Hallux as it ships. */
@@ -53,12 +55,13 @@ export async function startServer(
     ...env,
     LEDGER_PATH: join(dir, "ledger"),
   });
+  const listeningMs = performance.now() - started;
   const url = `http://127.0.0.1:${server.port}`;
   while ((await fetch(`${url}/readyz`)).status !== 200) {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   const readyMs = performance.now() - started;
-  return { ...server, url, readyMs, memoryMiB: () => memoryOf(server.pid) };
+  return { ...server, url, listeningMs, readyMs, memoryMiB: (part) => memoryOf(server.pid, part) };
 }
 
 /** A Node process that says on which port it listens, in a line of JSON. */
@@ -90,7 +93,7 @@ async function portOf(child: ChildProcess): Promise<number> {
   return promise;
 }
 
-function memoryOf(pid: number): number {
-  const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+function memoryOf(pid: number, part: string): number {
+  const [, kib] = new RegExp(`${part}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kib) / 1024;
 }
