@@ -160,11 +160,13 @@ describe("every published event, with a Talon configuration and rules", () => {
   });
 
   it("leaves the logs where the rules say", async () => {
-    const files = await readdir(place.evidence);
+    const stored = await readdir(place.evidence);
+    const files = stored.filter((name) => !name.endsWith(".sha256"));
     const texts = await Promise.all(files.map((file) => readFile(join(place.evidence, file), "utf8")));
 
     const pods = files.map((name) => name.replace(/^[^_]*_(.*)_log(-\d+)?$/, "$1"));
     expect(pods.sort()).toEqual(replayed.stage.world.evidence.toSorted());
+    expect(stored.toSorted()).toEqual(files.flatMap((name) => [name, `${name}.sha256`]).sort());
     expect(texts.filter((text) => !text.endsWith(`${logLine}\n`))).toEqual([]);
   });
 
