@@ -63,7 +63,7 @@ export async function carryOut(course: Course, options: CarryOutOptions): Promis
 
 /** Runs the action and records its outcome. */
 async function end(
-  { response, journal, ends }: Course,
+  { response, past, journal, ends }: Course,
   position: number,
   {
     action,
@@ -73,7 +73,7 @@ async function end(
 ): Promise<Outcome | Postponed> {
   const attempts = before?.attempts ?? 0;
   const outcome =
-    before?.inFlight && !isRepeatable(action, response.rule)
+    before?.inFlight && !isRepeatable(action, { dryRun: past?.dryRun ?? false })
       ? interrupted(response)
       : await execute({ response, action, position, attempts, journal, ends }, options);
   if (outcome.status !== "postponed") {
@@ -83,9 +83,9 @@ async function end(
   return outcome;
 }
 
-function interrupted({ rule, target }: Response): Outcome {
+function interrupted({ target }: Response): Outcome {
   const words = "it was under way when Hallux ended, so it may or may not be done; it is not run again";
-  return failureOf(new ActionError("interrupted", words), { target, durationMs: 0, dryRun: rule.dryRun });
+  return failureOf(new ActionError("interrupted", words), { target, durationMs: 0, dryRun: false });
 }
 
 /**
@@ -103,7 +103,7 @@ export function closeUnknown(
   const told: Promise<boolean>[] = [];
 
   for (const [position, action] of known.actions.entries()) {
-    const outcome = position === undone ? notDone(known.rule, action, target) : action.outcome;
+    const outcome = position === undone ? notDone(known, action, target) : action.outcome;
     if (outcome === undefined) {
       continue;
     }
@@ -121,10 +121,10 @@ export function closeUnknown(
   return { postponed: undefined, told };
 }
 
-function notDone(rule: string, { inFlight }: PastAction, target: Target): Outcome {
+function notDone({ rule, dryRun }: PastResponse, { inFlight }: PastAction, target: Target): Outcome {
   const words = `rule "${rule}" is no longer loaded with these actions: what was left of the response is not done`;
   const error = new ActionError(inFlight ? "interrupted" : "cancelled", words);
-  return failureOf(error, { target, durationMs: 0, dryRun: false });
+  return failureOf(error, { target, durationMs: 0, dryRun });
 }
 
 function endsResponse(action: Action, outcome: Outcome): boolean {

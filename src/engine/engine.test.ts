@@ -763,6 +763,18 @@ describe("an attempt that fails", () => {
     expect(outcomes).toMatchObject([{ status: "success" }]);
   });
 
+  it.each([
+    ["no other in a dry run where the real run has none: a conflict", "conflict", false, 1],
+    ["another in a dry run where the real run has one: a conflict", "conflict", true, 2],
+    ["another in a dry run where nobody has answered yet", "unavailable", false, 2],
+  ] as const)("is followed by %s", async (_, code, idempotent, times) => {
+    const { acting, runs } = failingOnce(new ActionError(code, "the budget refuses"), { idempotent });
+
+    await respond([rule([action(acting)], { dryRun: true })], undefined, retried);
+
+    expect(runs()).toBe(times);
+  });
+
   it("waits as long as the other side asks, and not beyond the time there is", async () => {
     const { acting, runs } = failingOnce(new ActionError("throttled", "later", { retryAfterMs: 3_600_000 }));
 
@@ -882,7 +894,7 @@ describe("a target that is younger than the event", () => {
 describe("an event that an earlier process left unfinished", () => {
   const event = eventOf({ pod: "shop/cart-1" });
   const at = "2026-11-21T08:00:00.000Z";
-  const planned = (actions: readonly Action[]): Transition => ({
+  const planned = (actions: readonly Action[]): Extract<Transition, { type: "planned" }> => ({
     type: "planned",
     at,
     response: "response-1",
@@ -1017,6 +1029,58 @@ describe("an event that an earlier process left unfinished", () => {
 
     expect(recorded.map(({ type }) => type)).toEqual(["closed", "notified"]);
     expect(notified.map(({ outcome }) => outcome.message)).toEqual(["done before"]);
+  });
+
+  it.each([
+    ["planned as a dry run stays one", { dryRun: true }, { dryRun: false }],
+    ["becomes a dry run where its rule is one now", {}, { dryRun: true }],
+  ])("%s", async (_, plan, now) => {
+    let dry: boolean | undefined;
+    const acting = action(
+      actionner(async ({ dryRun }) => {
+        dry = dryRun;
+        return done;
+      }),
+    );
+
+    const { notified } = await resumeWith([rule([acting], now)], [{ ...planned([acting]), ...plan }]);
+
+    expect(dry).toBe(true);
+    expect(notified).toMatchObject([{ outcome: { status: "dry_run", would: "success" } }]);
+  });
+
+  it("has on record that it is a dry run", async () => {
+    const ledger = await memoryLedger();
+    await respond([rule([action(actionner(async () => done))], { dryRun: true })], [event], { ledger });
+
+    const [record] = (await ledger.responses({ limit: 1 })).responses;
+    expect(record?.transitions[0]).toMatchObject({ type: "planned", dryRun: true });
+  });
+
+  it("does not run a dry run in place of what was under way and may be done, though its rule is one now", async () => {
+    let runs = 0;
+    const acting = action(
+      actionner(
+        async () => {
+          runs += 1;
+          return done;
+        },
+        { idempotent: false },
+      ),
+    );
+
+    const { notified } = await resumeWith([rule([acting], { dryRun: true })], [planned([acting]), started]);
+
+    expect(runs).toBe(0);
+    expect(notified).toMatchObject([{ outcome: { status: "failure", code: "interrupted" } }]);
+  });
+
+  it("stays a dry run where its rule is gone", async () => {
+    const acting = action(actionner(async () => done));
+
+    const { notified } = await resumeWith([], [{ ...planned([acting]), dryRun: true }]);
+
+    expect(notified).toMatchObject([{ outcome: { status: "dry_run", would: "failure", code: "cancelled" } }]);
   });
 
   it("follows the plan, not the rules that match now", async () => {

@@ -103,7 +103,8 @@ interface Course {
 
 async function settle(step: Step, target: Target, options: ExecuteOptions): Promise<Ending | Postponed> {
   const course: Course = { attempts: step.attempts, started: false, begun: false };
-  const may = (error: ActionError) => mayRepeat(step, course, error) && isInTime(step, error, options);
+  const may = (error: ActionError) =>
+    mayRepeat(step, course, error) && !isAnswered(step, error) && isInTime(step, error, options);
   try {
     return await withRetries({
       // Once it was postponed, each turn is one attempt.
@@ -160,8 +161,13 @@ function mayRepeat({ action, response }: Step, { begun }: Course, { notBegun }: 
   return isRepeatable(action, response.rule) || !begun || notBegun;
 }
 
+/** A dry run that met a conflict has said what was asked, unless the real one would try again. */
+function isAnswered({ action, response }: Step, { code }: ActionError): boolean {
+  return response.rule.dryRun && !action.actionner.idempotent && code === "conflict";
+}
+
 /** Whether it may run again though it is not known whether it ran before. */
-export function isRepeatable({ actionner }: Action, { dryRun }: Rule): boolean {
+export function isRepeatable({ actionner }: Action, { dryRun }: Pick<Rule, "dryRun">): boolean {
   return actionner.idempotent || dryRun;
 }
 
@@ -352,7 +358,7 @@ function dress(ending: Ending, { target, durationMs, dryRun }: Circumstances): O
     target: done?.target ?? target,
     objects: done?.objects ?? {},
     text: text?.slice(0, maxTextLength),
-    artifact: done?.artifact,
+    artifact: dryRun ? undefined : done?.artifact,
     undo: dryRun ? undefined : done?.undo,
     durationMs,
   };

@@ -18,6 +18,7 @@ export interface PastAction {
 export interface PastResponse {
   readonly id: string;
   readonly rule: string;
+  readonly dryRun: boolean;
   readonly plannedAt: Date;
   readonly actions: readonly PastAction[];
   readonly closed: boolean;
@@ -35,6 +36,7 @@ interface MutableAction {
 interface MutableResponse {
   readonly id: string;
   readonly rule: string;
+  readonly dryRun: boolean;
   readonly plannedAt: Date;
   readonly actions: readonly MutableAction[];
   closed: boolean;
@@ -53,10 +55,17 @@ export function pastOf(history: readonly Transition[]): readonly PastResponse[] 
   return [...responses.values()];
 }
 
-function begun({ response, rule, at, actions }: Extract<Transition, { type: "planned" }>): MutableResponse {
+function begun({
+  response,
+  rule,
+  dryRun = false,
+  at,
+  actions,
+}: Extract<Transition, { type: "planned" }>): MutableResponse {
   return {
     id: response,
     rule,
+    dryRun,
     plannedAt: new Date(at),
     actions: actions.map(({ name, actionner }) => ({
       name,

@@ -118,12 +118,13 @@ function begin(matched: readonly Rule[], course: Course): readonly Task[] {
   const at = plannedAt.toISOString();
   const responses = matched.map((rule) => responseOf({ id: options.newId(), plannedAt }, rule, course));
   journal.write(
-    ...responses.map(({ id, rule: { name, actions }, target }) => ({
+    ...responses.map(({ id, rule: { name, dryRun, actions }, target }) => ({
       type: "planned" as const,
       at,
       response: id,
       event: work.event.id,
       rule: name,
+      ...(dryRun ? { dryRun } : {}),
       target,
       actions: actions.map((action) => ({ name: action.name, actionner: action.actionner.id })),
     })),
@@ -147,7 +148,8 @@ function resume(past: readonly PastResponse[], course: Course): readonly Task[] 
     if (rule === undefined) {
       return async () => closeUnknown(known, course.work.event, course);
     }
-    const response = responseOf(known, rule, course);
+    // What was planned to change nothing never does, whatever its rule says by now.
+    const response = responseOf(known, { ...rule, dryRun: known.dryRun || rule.dryRun }, course);
     return () => carryOut({ ...course, response, past: known }, options);
   });
 }

@@ -101,6 +101,8 @@ export type Transition =
       /** The event's id. */
       readonly event: string;
       readonly rule: string;
+      /** Absent where it is none. */
+      readonly dryRun?: boolean;
       readonly target: Target;
       readonly actions: readonly { readonly name: string; readonly actionner: string }[];
     }
