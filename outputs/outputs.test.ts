@@ -28,7 +28,7 @@ describe("the key of an object", () => {
   ])("stands after the prefix $prefix without a slash before it", ({ prefix, expected }) => {
     const artifact = { key: "log", contentType: "", body: (async function* () {})(), digest: () => ({}) as never };
 
-    expect(objectOf(artifact, { prefix }).key).toBe(expected);
+    expect(objectOf(artifact, { prefix, sha256_in_metadata: true }).key).toBe(expected);
   });
 });
 

@@ -1,6 +1,6 @@
 import { defineOutput } from "../../src/catalogue/catalogue.ts";
 import { choice, text } from "../../src/schema/field.ts";
-import { bucket, objectOf, prefix } from "../objects.ts";
+import { bucket, digestInMetadata, objectOf, prefix } from "../objects.ts";
 
 const storageClasses = [
   "STANDARD",
@@ -17,8 +17,9 @@ export const s3 = defineOutput({
   id: "aws:s3",
   summary: "Store the artifact in a bucket of AWS S3",
   description: [
-    "Needs the permissions `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket's objects. The credentials are those of the",
-    "configuration's `aws`, or what the AWS SDK finds. See [keeping artifacts](../artifacts.md).",
+    "Needs the permissions `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket's objects; optional is `s3:GetObject`, for",
+    "`sha256_in_metadata`. The credentials are those of the configuration's `aws`, or what the AWS SDK finds. See",
+    "[keeping artifacts](../artifacts.md).",
   ].join("\n"),
   uses: ["aws"],
   rbac: [],
@@ -31,6 +32,7 @@ export const s3 = defineOutput({
     sse: choice("Encryption on the server; by default the bucket's own", ["AES256", "aws:kms", "aws:kms:dsse"]),
     kms_key_id: text("Key for `aws:kms`; by default the account's `aws/s3`", { minLength: 1 }),
     storage_class: choice("Storage class; by default the bucket's own", storageClasses),
+    sha256_in_metadata: digestInMetadata,
   },
   check: ({ sse, kms_key_id: key }) =>
     key !== undefined && !sse?.startsWith("aws:kms") ? "kms_key_id needs sse: aws:kms" : undefined,

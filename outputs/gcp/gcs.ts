@@ -1,13 +1,14 @@
 import { defineOutput } from "../../src/catalogue/catalogue.ts";
 import { choice, text } from "../../src/schema/field.ts";
-import { objectOf, prefix } from "../objects.ts";
+import { digestInMetadata, objectOf, prefix } from "../objects.ts";
 
 export const gcs = defineOutput({
   id: "gcp:gcs",
   summary: "Store the artifact in a bucket of Google Cloud Storage",
   description: [
-    "Needs the permission `storage.objects.create` on the bucket (the role Storage Object Creator). The credentials are those of the",
-    "configuration's `gcp`. See [keeping artifacts](../artifacts.md).",
+    "Needs the permission `storage.objects.create` on the bucket (the role Storage Object Creator); optional is",
+    "`storage.objects.update`, for `sha256_in_metadata`. The credentials are those of the configuration's `gcp`. See",
+    "[keeping artifacts](../artifacts.md).",
   ].join("\n"),
   uses: ["gcp"],
   rbac: [],
@@ -23,6 +24,7 @@ export const gcs = defineOutput({
       "COLDLINE",
       "ARCHIVE",
     ]),
+    sha256_in_metadata: digestInMetadata,
   },
   examples: [{ title: "A bucket for evidence", parameters: { bucket: "evidence", prefix: "captures/" } }],
 

@@ -14,6 +14,8 @@ export interface NewObject extends BucketPlace {
   readonly body: AsyncIterable<Uint8Array>;
   /** Of what has been read of the body so far: final once it has ended. */
   readonly digest: () => Digest;
+  /** Whether to write it into the metadata of what is longer than one part, too: that takes one more request, and more permissions. */
+  readonly digestInMetadata: boolean;
   /** As the store names it: `STANDARD_IA`; undefined for the bucket's own. */
   readonly storageClass: string | undefined;
   /** Undefined for the bucket's own. */
@@ -35,7 +37,8 @@ export interface ObjectStore {
    * rejects.
    *
    * The object's metadata has its SHA-256 as `sha256`. Of what is longer than one part the store wants the metadata before it gets
-   * the content: there `sha256-in` names an object beside it that holds the digest, as `sha256sum` writes it.
+   * the content: there `sha256-in` names an object beside it that holds the digest, as `sha256sum` writes it, and `sha256` follows
+   * where `digestInMetadata` asks for it and the bucket allows it. That it does not is no failure.
    */
   putObject(object: NewObject, signal: AbortSignal): Promise<{ readonly location: string }>;
   /** Rejects where the bucket is certainly not there, or nobody answers. That it may not be looked at is no fault. */

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { untilAborted } from "../catalogue/abort.ts";
 import { ActionError } from "../catalogue/errors.ts";
 import type { NewObject } from "./object-store.ts";
 import { type Bucket, partBytes, partsOf, type SmallContent, storeObject } from "./store-object.ts";
@@ -56,6 +57,8 @@ async function* chunksOf(content: readonly Uint8Array[]): AsyncGenerator<Uint8Ar
 }
 
 interface Faults {
+  /** Of the metadata, one after the other. */
+  readonly describe?: readonly Error[];
   readonly send?: Error;
   readonly finish?: Error | "taken";
   /** Keys that somebody has taken. */
@@ -63,7 +66,8 @@ interface Faults {
 }
 
 /** A bucket in memory that keeps a record of what it is asked. */
-function recordingBucket({ send, finish, taken = [] }: Faults = {}) {
+function recordingBucket({ send, finish, describe = [], taken = [] }: Faults = {}) {
+  const left = [...describe];
   const calls: string[] = [];
   const small: SmallContent[] = [];
   const bucket: Bucket = {
@@ -92,6 +96,13 @@ function recordingBucket({ send, finish, taken = [] }: Faults = {}) {
               }
               return finish !== "taken";
             },
+            async describe(metadata) {
+              calls.push(`describe ${Object.keys(metadata)}`);
+              const fault = left.shift();
+              if (fault !== undefined) {
+                throw fault;
+              }
+            },
             async abort() {
               calls.push("abort");
             },
@@ -116,6 +127,7 @@ function objectOf(body: AsyncIterable<Uint8Array>, key = "captures/log"): NewObj
     contentType: "text/plain",
     body: hashed(),
     digest: () => ({ bytes: 0, sha256: hash.copy().digest("hex") }),
+    digestInMetadata: true,
     storageClass: undefined,
     encryption: undefined,
   };
@@ -146,7 +158,52 @@ describe("storing an object", () => {
       `send ${partBytes}`,
       "put captures/log.sha256",
       "finish 1",
+      "describe sha256-in,sha256",
     ]);
+  });
+
+  it("leaves the metadata alone where it shall not have the digest", async () => {
+    const { bucket, calls } = recordingBucket();
+
+    await storeObject({ ...objectOf(chunks(partBytes, 1)), digestInMetadata: false }, bucket, never);
+
+    expect(calls.at(-1)).toBe("finish 1");
+  });
+
+  const passing = new ActionError("unavailable", "503");
+  it.each([
+    { what: "again where it fails for a while", faults: [passing, passing], times: 3 },
+    { what: "three times at most", faults: [passing, passing, passing, passing], times: 3 },
+    { what: "once where that will not change", faults: [new ActionError("invalid", "400")], times: 1 },
+  ])("tries the metadata $what, and has the object in any case", async ({ faults, times }) => {
+    const { bucket, calls } = recordingBucket({ describe: faults });
+
+    const key = await storeObject(objectOf(chunks(partBytes, 1)), bucket, never);
+
+    expect(key).toBe("captures/log");
+    expect(calls.slice(calls.indexOf("finish 1") + 1)).toEqual(new Array(times).fill("describe sha256-in,sha256"));
+  });
+
+  it("has the object where the action ends while its metadata is written, and tries that no more", async () => {
+    const ending = new AbortController();
+    const { bucket, calls } = recordingBucket();
+    const hanging: Bucket = {
+      ...bucket,
+      async begin(content, signal) {
+        const upload = await bucket.begin(content, signal);
+        const describe = () => {
+          calls.push("describe");
+          ending.abort();
+          return untilAborted(new Promise<void>(() => {}), ending.signal, "it");
+        };
+        return upload && { ...upload, describe };
+      },
+    };
+
+    const key = await storeObject(objectOf(chunks(partBytes, 1)), hanging, ending.signal);
+
+    expect(key).toBe("captures/log");
+    expect(calls.slice(calls.indexOf("finish 1") + 1)).toEqual(["describe"]);
   });
 
   it("tries other names where the key is taken, and gives up after a hundred", async () => {

@@ -1,10 +1,16 @@
+import { setTimeout } from "node:timers/promises";
 import { eachUntilAborted } from "../catalogue/abort.ts";
-import { ActionError } from "../catalogue/errors.ts";
+import { ActionError, isPassing } from "../catalogue/errors.ts";
 import { firstFree } from "../catalogue/first-free.ts";
 import type { NewObject } from "./object-store.ts";
 
 /** Of an object that is longer, each part but the last. S3 wants 5 MiB or more, Google a multiple of 256 KiB. */
 export const partBytes = 8 * 1024 * 1024;
+/** Before each further attempt at the metadata of an object that is there already. */
+const describeAgainMs = [200, 1000];
+/** For all of these attempts: the rule's next action waits for them, and a store that copies takes longer for what is larger. */
+const describeMs = 5000;
+const describeBytesPerMs = 10_000;
 
 /** One bucket, as `storeObject` uses it. */
 export interface Bucket {
@@ -30,6 +36,11 @@ export interface Upload {
   send(part: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Makes the object, with the last part, right after `announce` has ended. False where the key was taken meanwhile. */
   finish(part: Uint8Array, announce: () => Promise<void>, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Gives the object that was made this metadata in place of what it has. Does nothing where somebody has replaced it, where a
+   * second version would come of it, and in a bucket that has denied it before. Rejects where it failed; the object is whole then, too.
+   */
+  describe(metadata: Content["metadata"], signal: AbortSignal): Promise<void>;
   /** Removes what was sent, within a short time; what cannot be removed is left to the bucket's lifecycle rules. Never rejects. */
   abort(): Promise<void>;
 }
@@ -94,13 +105,32 @@ async function putInParts(
     for (; !part.done; part = await parts.next()) {
       await upload.send(part.value, signal);
     }
-    if (await upload.finish(part.value, () => putDigest(object, bucket, { key, signal }), signal)) {
-      return key;
+    if (!(await upload.finish(part.value, () => putDigest(object, bucket, { key, signal }), signal))) {
+      throw taken(key);
     }
-    throw taken(key);
   } catch (error) {
     await upload.abort();
     throw error;
+  }
+  if (object.digestInMetadata) {
+    const { sha256, bytes } = object.digest();
+    const inTime = AbortSignal.timeout(describeMs + Math.ceil(bytes / describeBytesPerMs));
+    await describe(upload, { ...metadataOf(key), sha256 }, AbortSignal.any([signal, inTime]));
+  }
+  return key;
+}
+
+/** Never rejects, and ends with the signal: the object is stored, with its digest beside it. */
+async function describe(upload: Upload, metadata: Content["metadata"], signal: AbortSignal): Promise<void> {
+  for (const waitMs of [0, ...describeAgainMs]) {
+    try {
+      await setTimeout(waitMs, undefined, { signal });
+      return await upload.describe(metadata, signal);
+    } catch (error) {
+      if (!isPassing(error)) {
+        return;
+      }
+    }
   }
 }
 
@@ -110,10 +140,14 @@ async function begin(
   signal: AbortSignal,
 ): Promise<{ readonly key: string; readonly upload: Upload }> {
   return firstFree(wanted, async (key) => {
-    const metadata = { "sha256-in": nameOf(digestKey(key)) };
-    const upload = await bucket.begin({ key, contentType, metadata }, signal);
+    const upload = await bucket.begin({ key, contentType, metadata: metadataOf(key) }, signal);
     return upload && { key, upload };
   });
+}
+
+/** Of an object whose digest is not known yet. */
+function metadataOf(key: string): Content["metadata"] {
+  return { "sha256-in": nameOf(digestKey(key)) };
 }
 
 /** Before the object itself: it must not be there without its digest. */

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { gcs as output } from "../../outputs/gcp/gcs.ts";
 import type { StoredArtifact } from "../../src/catalogue/outcome.ts";
@@ -6,11 +7,11 @@ import type { Clients } from "../../src/clients/clients.ts";
 import type { Gcp } from "../../src/clients/gcp/port.ts";
 import { createStorage } from "../../src/clients/gcp/storage.ts";
 import { createHttp } from "../../src/clients/http/adapter.ts";
-import { dryRunStore } from "../../src/clients/object-store.ts";
+import { dryRunStore, type ObjectStore } from "../../src/clients/object-store.ts";
 import { partBytes } from "../../src/clients/store-object.ts";
 import { createStore } from "../../src/engine/artifacts.ts";
 import { compileFields } from "../../src/schema/read.ts";
-import { type Gcs, startGcs } from "../peers/gcs.ts";
+import { type Gcs, type GcsObject, type Meddle, startGcs } from "../peers/gcs.ts";
 
 const never = new AbortController().signal;
 const key = "2026-11-21T08-15-00Z_shop_cart-1_log";
@@ -35,19 +36,17 @@ interface Given {
   readonly dryRun?: boolean;
   readonly token?: string;
   readonly endpoint?: string;
+  readonly storage?: ObjectStore;
+}
+
+function storageAt(endpoint: string, token = "access"): ObjectStore {
+  return createStorage({ credentials: { accessToken: async () => token }, http: createHttp().real, endpoint });
 }
 
 /** As an action with this output stores its artifact. */
-async function stored({
-  body,
-  dryRun = false,
-  signal = never,
-  token = "access",
-  ...given
-}: Given): Promise<StoredArtifact> {
+async function stored({ body, dryRun = false, signal = never, ...given }: Given): Promise<StoredArtifact> {
   const { values } = compileFields(output.params).read({ bucket: "evidence", ...given.parameters });
-  const credentials = { accessToken: async () => token };
-  const storage = createStorage({ credentials, http: createHttp().real, endpoint: given.endpoint ?? gcs.url });
+  const storage = given.storage ?? storageAt(given.endpoint ?? gcs.url, given.token);
   const clients = { gcp: (dryRun ? dryRunStore(storage) : storage) as Gcp } as Clients;
   const target = { kind: "pod", namespace: "shop", name: "cart-1", uid: undefined } as const;
   const clock = () => new Date("2026-11-21T08:15:00.123Z");
@@ -61,6 +60,21 @@ async function* chunks(...contents: readonly Uint8Array[]): AsyncGenerator<Uint8
 
 function sha256(content: Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
+}
+
+/** The first so many, all unless given. */
+function answeringPatches(answer: (response: ServerResponse) => void, times = Number.POSITIVE_INFINITY): Meddle {
+  return ({ method }, response) => {
+    const meant = method === "PATCH" && patches() <= times;
+    if (meant) {
+      answer(response);
+    }
+    return meant;
+  };
+}
+
+function patches(): number {
+  return gcs.requests.filter((request) => request.startsWith("PATCH")).length;
 }
 
 describe("gcp:gcs", () => {
@@ -79,7 +93,7 @@ describe("gcp:gcs", () => {
       bytes: 3000,
       sha256: sha256(content),
     });
-    expect(evidence.get(`captures/${key}`)).toEqual({
+    expect(evidence.get(`captures/${key}`)).toMatchObject({
       content,
       contentType: "text/plain",
       metadata: { sha256: sha256(content) },
@@ -92,9 +106,9 @@ describe("gcp:gcs", () => {
   it.each([
     { what: "with nothing in it", bytes: 0, requests: 1 },
     { what: "of exactly one part", bytes: partBytes, requests: 1 },
-    { what: "of one byte more", bytes: partBytes + 1, requests: 4 },
-    { what: "of exactly two parts", bytes: 2 * partBytes, requests: 4 },
-    { what: "of more", bytes: large.byteLength, requests: 5 },
+    { what: "of one byte more", bytes: partBytes + 1, requests: 5 },
+    { what: "of exactly two parts", bytes: 2 * partBytes, requests: 5 },
+    { what: "of more", bytes: large.byteLength, requests: 6 },
   ])("stores an artifact $what", async ({ bytes, requests }) => {
     const content = large.subarray(0, bytes);
 
@@ -105,11 +119,81 @@ describe("gcp:gcs", () => {
     expect(gcs.sessions.size).toBe(0);
   });
 
-  it("puts beside a large artifact a file that sha256sum checks it by, and says so in its metadata", async () => {
-    await stored({ body: chunks(large) });
+  it("puts the digest of a large artifact into its metadata, and beside it a file that sha256sum checks it by", async () => {
+    await stored({ body: chunks(large), parameters: { prefix: "a+b/c@d" } });
+
+    const name = `a+b/c@d/${key}`;
+    expect(evidence.get(name)).toMatchObject({
+      metadata: { "sha256-in": `${key}.sha256`, sha256: sha256(large) },
+      generation: 2,
+      metageneration: 2,
+    });
+    expect(evidence.get(name)?.content.equals(large)).toBe(true);
+    expect(evidence.get(`${name}.sha256`)?.content.toString()).toBe(`${sha256(large)}  ${key}\n`);
+  });
+
+  it("leaves the metadata of a large artifact as it was sent where the rule says so", async () => {
+    await stored({ body: chunks(large), parameters: { sha256_in_metadata: false } });
 
     expect(evidence.get(key)?.metadata).toEqual({ "sha256-in": `${key}.sha256` });
-    expect(evidence.get(`${key}.sha256`)?.content.toString()).toBe(`${sha256(large)}  ${key}\n`);
+    expect(patches()).toBe(0);
+  });
+
+  it("does without the permission to change metadata, and asks a bucket for it once", async () => {
+    const storage = storageAt(gcs.url);
+    gcs.meddle = answeringPatches((response) => response.writeHead(403).end("{}"));
+
+    await stored({ body: chunks(large), storage });
+    await stored({ body: chunks(large), storage });
+
+    expect(evidence.get(`${key}-2`)?.metadata).toEqual({ "sha256-in": `${key}-2.sha256` });
+    expect(patches()).toBe(1);
+  });
+
+  it("tries again where the change of metadata fails for a while", async () => {
+    gcs.meddle = answeringPatches((response) => response.writeHead(429).end("{}"), 2);
+
+    await stored({ body: chunks(large) });
+
+    expect(evidence.get(key)?.metadata).toMatchObject({ sha256: sha256(large) });
+    expect(patches()).toBe(3);
+  });
+
+  it("keeps a large artifact whose metadata cannot be changed", async () => {
+    gcs.meddle = answeringPatches((response) => response.writeHead(503).end("{}"));
+
+    const artifact = await stored({ body: chunks(large) });
+
+    expect(artifact).toMatchObject({ location: `gs://evidence/${key}`, sha256: sha256(large) });
+    expect(evidence.get(key)?.content.equals(large)).toBe(true);
+    expect(patches()).toBe(3);
+  });
+
+  it("keeps a large artifact where the action ends while its metadata is changed", async () => {
+    const ending = new AbortController();
+    gcs.meddle = answeringPatches(() => ending.abort());
+
+    const artifact = await stored({ body: chunks(large), signal: ending.signal });
+
+    expect(artifact.location).toBe(`gs://evidence/${key}`);
+    expect(evidence.get(key)?.content.equals(large)).toBe(true);
+  });
+
+  it.each([
+    { what: "replaced", theirs: { generation: 4711, metageneration: 1 } },
+    { what: "changed", theirs: { metageneration: 2 } },
+  ])("touches nothing of an object that somebody has $what before its metadata is changed", async ({ theirs }) => {
+    gcs.meddle = ({ method }) => {
+      if (method === "PATCH") {
+        evidence.set(key, { ...(evidence.get(key) as GcsObject), ...theirs, metadata: { owner: "they" } });
+      }
+      return false;
+    };
+
+    await stored({ body: chunks(large) });
+
+    expect(evidence.get(key)).toMatchObject(theirs);
+    expect(evidence.get(key)?.metadata).toEqual({ owner: "they" });
   });
 
   it("keeps content that looks like the form it is sent in", async () => {
@@ -156,6 +240,8 @@ describe("gcp:gcs", () => {
       metadata: {},
       storageClass: undefined,
       kmsKey: undefined,
+      generation: 4711,
+      metageneration: 1,
     };
     async function* overtaken() {
       yield large;

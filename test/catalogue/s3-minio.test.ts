@@ -4,20 +4,24 @@ import {
   CreateBucketCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  type HeadObjectCommandOutput,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { s3 } from "../../outputs/minio/s3.ts";
 import type { StoredArtifact } from "../../src/catalogue/outcome.ts";
+import type { Credentials } from "../../src/clients/aws/credentials.ts";
 import type { Clients } from "../../src/clients/clients.ts";
 import { createMinio } from "../../src/clients/minio/adapter.ts";
 import { dryRunStore, type ObjectStore } from "../../src/clients/object-store.ts";
-import { createS3 } from "../../src/clients/s3/sdk.ts";
+import { createS3, type S3 } from "../../src/clients/s3/sdk.ts";
 import { createS3Store } from "../../src/clients/s3/store.ts";
-import { partBytes } from "../../src/clients/store-object.ts";
+import { partBytes, type Upload } from "../../src/clients/store-object.ts";
 import { createStore } from "../../src/engine/artifacts.ts";
 import type { Target } from "../../src/events/target.ts";
 import { compileFields } from "../../src/schema/read.ts";
@@ -83,6 +87,10 @@ async function openUploadsIn(bucket: string): Promise<readonly object[]> {
   return Uploads;
 }
 
+function headOf(bucket: string, name: string): Promise<HeadObjectCommandOutput> {
+  return admin.send(new HeadObjectCommand({ Bucket: bucket, Key: name }));
+}
+
 async function contentOf(bucket: string, name: string): Promise<Buffer> {
   const { Body } = await admin.send(new GetObjectCommand({ Bucket: bucket, Key: name }));
   return Buffer.from((await Body?.transformToByteArray()) ?? []);
@@ -140,24 +148,72 @@ describe.skipIf(!hasMinio)(`minio:s3${hasMinio ? "" : ` (${withoutMinio})`}`, ()
   ])("stores an artifact $what", async ({ bytes, pieces }) => {
     const bucket = await newBucket();
     const content = large.subarray(0, bytes);
+    const body = chunks(content.subarray(0, 10), content.subarray(10));
 
-    await stored({ bucket, body: chunks(content.subarray(0, 10), content.subarray(10)) });
+    await stored({ bucket, body, parameters: { sha256_in_metadata: false } });
 
     const head = await admin.send(new HeadObjectCommand({ Bucket: bucket, Key: key, PartNumber: 1 }));
     expect(head.PartsCount).toBe(pieces);
     expect((await contentOf(bucket, key)).equals(content)).toBe(true);
   });
 
-  it("puts beside a large artifact a file that sha256sum checks it by, and says so in its metadata", async () => {
+  it("puts the digest of a large artifact into its metadata, and beside it a file that sha256sum checks it by", async () => {
+    const bucket = await newBucket();
+    const prefix = "captures/a+b!(c)'*=@,:d";
+
+    const artifact = await stored({ bucket, body: chunks(large), parameters: { prefix } });
+
+    const metadata = { "sha256-in": `${key}.sha256`, sha256: sha256(large) };
+    expect(await headOf(bucket, `${prefix}/${key}`)).toMatchObject({ ContentType: "text/plain", Metadata: metadata });
+    expect((await contentOf(bucket, `${prefix}/${key}`)).equals(large)).toBe(true);
+    expect((await contentOf(bucket, `${prefix}/${key}.sha256`)).toString()).toBe(`${sha256(large)}  ${key}\n`);
+    expect(artifact).toMatchObject({ bytes: large.byteLength, sha256: sha256(large) });
+  });
+
+  it("leaves the metadata of a large artifact as it was sent where the rule says so", async () => {
     const bucket = await newBucket();
 
-    const artifact = await stored({ bucket, body: chunks(large), parameters: { prefix: "captures" } });
+    await stored({ bucket, body: chunks(large), parameters: { sha256_in_metadata: false } });
 
-    const head = await admin.send(new HeadObjectCommand({ Bucket: bucket, Key: `captures/${key}` }));
-    const beside = await contentOf(bucket, `captures/${key}.sha256`);
-    expect(head).toMatchObject({ ContentType: "text/plain", Metadata: { "sha256-in": `${key}.sha256` } });
-    expect(beside.toString()).toBe(`${sha256(large)}  ${key}\n`);
-    expect(artifact).toMatchObject({ bytes: large.byteLength, sha256: sha256(large) });
+    expect((await headOf(bucket, key)).Metadata).toEqual({ "sha256-in": `${key}.sha256` });
+  });
+
+  it.each([
+    { Status: "Enabled", metadata: { "sha256-in": `${key}.sha256` } },
+    { Status: "Suspended", metadata: { "sha256-in": `${key}.sha256`, sha256: sha256(large) } },
+  ] as const)("writes one version into a bucket whose versioning is $Status", async ({ Status, metadata }) => {
+    const bucket = await newBucket();
+    await admin.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration: { Status } }));
+
+    await stored({ bucket, body: chunks(large) });
+
+    const { Versions = [] } = await admin.send(new ListObjectVersionsCommand({ Bucket: bucket }));
+    expect(Versions.map(({ Key }) => Key)).toEqual([key, `${key}.sha256`]);
+    expect((await headOf(bucket, key)).Metadata).toEqual(metadata);
+    expect((await contentOf(bucket, `${key}.sha256`)).toString()).toBe(`${sha256(large)}  ${key}\n`);
+  });
+
+  it("touches nothing of what somebody stores under the key as soon as it is there", async () => {
+    const bucket = await newBucket();
+    const theirs = { Bucket: bucket, Key: key, Body: "somebody else's", Metadata: { owner: "they" } };
+    const replacing = async () => void (await admin.send(new PutObjectCommand(theirs)));
+
+    await stored({ bucket, body: chunks(large), store: watched({ afterFinish: replacing }) });
+
+    expect((await headOf(bucket, key)).Metadata).toEqual({ owner: "they" });
+    expect((await contentOf(bucket, key)).toString()).toBe("somebody else's");
+  });
+
+  it("has stored a large artifact whole where the action ends before its metadata is written", async () => {
+    const bucket = await newBucket();
+    const ending = new AbortController();
+    const store = watched({ afterFinish: async () => ending.abort() });
+
+    const artifact = await stored({ bucket, body: chunks(large), signal: ending.signal, store });
+
+    expect(artifact.location).toBe(`${minio.url}/${bucket}/${key}`);
+    expect((await contentOf(bucket, key)).equals(large)).toBe(true);
+    expect((await contentOf(bucket, `${key}.sha256`)).toString()).toBe(`${sha256(large)}  ${key}\n`);
   });
 
   it("overwrites nothing: artifacts of the same key get numbers", async () => {
@@ -300,10 +356,25 @@ describe.skipIf(!hasMinio)(`minio:s3${hasMinio ? "" : ` (${withoutMinio})`}`, ()
 
     await stored({ bucket, body: chunks(Buffer.from("x")), store });
     await stored({ bucket, body: chunks(large), store, target: { ...pod, name: "cart-2" } });
+    const large2 = key.replace("cart-1", "cart-2");
     const dry = await stored({ bucket, body: chunks(large), store: dryRunStore(store), dryRun: true });
 
-    expect(await keysIn(bucket)).toHaveLength(3);
+    expect(await keysIn(bucket)).toEqual([key, large2, `${large2}.sha256`]);
+    expect((await headOf(bucket, large2)).Metadata).toEqual({ "sha256-in": `${large2}.sha256` });
     expect(dry).toMatchObject({ location: "", bytes: large.byteLength });
+  });
+
+  it("asks a bucket that it may not read for one copy only", async () => {
+    const bucket = await newBucket();
+    let requests = 0;
+    const store = watched({ credentials: writeOnlyCredentials(bucket), onRequest: () => (requests += 1) });
+
+    await stored({ bucket, body: chunks(large), store });
+    const first = requests;
+    await stored({ bucket, body: chunks(large), store, target: { ...pod, name: "cart-2" } });
+
+    // A HEAD, a beginning, three parts, the digest, the end, and once the copy.
+    expect([first, requests - first]).toEqual([8, 7]);
   });
 
   it("names the permission that is missing", async () => {
@@ -354,9 +425,13 @@ describe.skipIf(!hasMinio)(`minio:s3${hasMinio ? "" : ` (${withoutMinio})`}`, ()
 
 /** May put objects into the bucket and abort uploads, and neither read, list nor delete. */
 function writeOnly(bucket: string): ObjectStore {
+  return watched({ credentials: writeOnlyCredentials(bucket) });
+}
+
+function writeOnlyCredentials(bucket: string): Credentials {
   const allowed = { Effect: "Allow", Resource: `arn:aws:s3:::${bucket}/*` };
   const statement = { ...allowed, Action: ["s3:PutObject", "s3:AbortMultipartUpload"] };
-  const credentials = fromTemporaryCredentials({
+  return fromTemporaryCredentials({
     masterCredentials: { accessKeyId: minio.user, secretAccessKey: minio.password },
     params: {
       RoleArn: "arn:minio:iam:::role/any",
@@ -365,9 +440,40 @@ function writeOnly(bucket: string): ObjectStore {
     },
     clientConfig: { endpoint: minio.url, region: "us-east-1" },
   });
+}
+
+interface Watching {
+  readonly credentials?: Credentials;
+  /** When a large object has just been made. */
+  readonly afterFinish?: () => Promise<void>;
+  readonly onRequest?: () => void;
+}
+
+/** Of the same server, by the same code as `createMinio`. */
+function watched({ credentials, afterFinish, onRequest }: Watching): ObjectStore {
+  const root = { accessKeyId: minio.user, secretAccessKey: minio.password };
+  const client = createS3({ credentials: credentials ?? root, region: "us-east-1", endpoint: minio.url });
+  const bucketOf: S3["bucketOf"] = (object, ask) => {
+    const bucket = client.bucketOf(object, (request, signal) => {
+      onRequest?.();
+      return ask(request, signal);
+    });
+    return {
+      ...bucket,
+      async begin(content, signal) {
+        const upload = await bucket.begin(content, signal);
+        const finish: Upload["finish"] = async (...call) => {
+          const made = await upload?.finish(...call);
+          await afterFinish?.();
+          return made ?? false;
+        };
+        return upload && { ...upload, finish };
+      },
+    };
+  };
   return createS3Store({
     open: async () => ({
-      client: createS3({ credentials, region: "us-east-1", endpoint: minio.url }),
+      client: { ...client, bucketOf },
       name: `MinIO at ${minio.url}`,
       region: "us-east-1",
       root: minio.url,

@@ -118,12 +118,20 @@ describe.skipIf(motoPython === undefined)(`aws:s3 at AWS${motoPython === undefin
     expect((await contentOf(bucket, `captures/${key}`)).equals(content)).toBe(true);
   });
 
-  it("stores a large artifact in parts, with its digest beside it", async () => {
+  it("stores a large artifact in parts, with its digest in its metadata and beside it", async () => {
     const bucket = await newBucket();
+    const parameters = { sse: "AES256", storage_class: "STANDARD_IA" };
 
-    await stored({ bucket, content: large });
+    await stored({ bucket, content: large, parameters });
 
     const { Uploads = [] } = await admin.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+    const head = await admin.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+    expect(head).toMatchObject({
+      ContentType: "text/plain",
+      Metadata: { sha256: sha256(large), "sha256-in": `${key}.sha256` },
+      ServerSideEncryption: "AES256",
+      StorageClass: "STANDARD_IA",
+    });
     expect((await contentOf(bucket, key)).equals(large)).toBe(true);
     expect((await contentOf(bucket, `${key}.sha256`)).toString()).toBe(`${sha256(large)}  ${key}\n`);
     expect(Uploads).toEqual([]);

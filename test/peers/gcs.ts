@@ -10,6 +10,10 @@ export interface GcsObject {
   readonly metadata: Readonly<Record<string, string>>;
   readonly storageClass: string | undefined;
   readonly kmsKey: string | undefined;
+  /** Another one each time the content is written. */
+  readonly generation: number;
+  /** One more each time the metadata is. */
+  readonly metageneration: number;
 }
 
 /** Before a request is handled as usual: true where it has been answered. */
@@ -33,7 +37,7 @@ export interface Gcs extends AsyncDisposable {
  * the access token `access`.
  */
 export async function startGcs(): Promise<Gcs> {
-  const state: State = { url: "", buckets: new Map(), sessions: new Map(), keeps: (bytes) => bytes };
+  const state: State = { url: "", buckets: new Map(), sessions: new Map(), generation: 0, keeps: (bytes) => bytes };
   const requests: string[] = [];
   const server = createServer(async (message, response) => {
     const body = Buffer.concat(await message.toArray().catch(() => []));
@@ -42,7 +46,8 @@ export async function startGcs(): Promise<Gcs> {
     requests.push(`${method} ${headers["content-range"] ?? url.searchParams.get("uploadType") ?? url.pathname}`);
     if (!gcs.meddle({ method, url }, response)) {
       const answer = answerTo({ method, url, headers, body }, state);
-      response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers }).end(textOf(answer));
+      const text = textOf(answer, url.searchParams.get("fields") ?? "");
+      response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers }).end(text);
     }
   });
   const gcs: Gcs = Object.assign(state, {
@@ -66,13 +71,15 @@ interface State {
   url: string;
   readonly buckets: Map<string, Objects>;
   readonly sessions: Map<string, Session>;
+  /** Of the object that was written last. */
+  generation: number;
   keeps: Gcs["keeps"];
 }
 
 interface Session {
   readonly objects: Objects;
   readonly name: string;
-  readonly described: Omit<GcsObject, "content">;
+  readonly described: Omit<GcsObject, "content" | "generation" | "metageneration">;
   readonly received: Buffer[];
   size: number;
 }
@@ -87,11 +94,17 @@ interface Request {
 interface Answer {
   readonly status: number;
   readonly message?: string;
+  readonly object?: GcsObject;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-function textOf({ status, message = "" }: Answer): string {
-  return status < 400 ? "{}" : JSON.stringify({ error: { code: status, message } });
+/** Of an object the fields that were asked for; numbers are text, as Google has them. */
+function textOf({ status, message = "", object }: Answer, fields: string): string {
+  if (status >= 400) {
+    return JSON.stringify({ error: { code: status, message } });
+  }
+  const resource = object && { generation: `${object.generation}`, metageneration: `${object.metageneration}` };
+  return JSON.stringify(resource ?? {}, fields.split(","));
 }
 
 function answerTo(request: Request, state: State): Answer {
@@ -106,7 +119,44 @@ function answerTo(request: Request, state: State): Answer {
   if (objects === undefined) {
     return { status: 404, message: "The specified bucket does not exist." };
   }
-  return method === "GET" ? { status: 200 } : store(request, objects, state);
+  switch (method) {
+    case "GET":
+      return { status: 200 };
+    case "PATCH":
+      return patch(request, objects);
+    default:
+      return store(request, objects, state);
+  }
+}
+
+const unmet = { status: 412, message: "At least one of the pre-conditions you specified did not hold." };
+
+function patch({ url, body }: Request, objects: Objects): Answer {
+  const name = decodeURIComponent(/\/o\/([^/]+)$/.exec(url.pathname)?.[1] ?? "");
+  const object = objects.get(name);
+  if (object === undefined) {
+    return { status: 404, message: `No such object: ${name}` };
+  }
+  const isMet = (condition: string, value: number) => (url.searchParams.get(condition) ?? `${value}`) === `${value}`;
+  if (!isMet("ifGenerationMatch", object.generation) || !isMet("ifMetagenerationMatch", object.metageneration)) {
+    return unmet;
+  }
+  const { metadata = {} } = JSON.parse(body.toString()) as Partial<Resource>;
+  const metageneration = object.metageneration + 1;
+  const patched = { ...object, metadata: { ...object.metadata, ...metadata }, metageneration };
+  objects.set(name, patched);
+  return { status: 200, object: patched };
+}
+
+function written(
+  { objects, name, described }: Pick<Session, "objects" | "name" | "described">,
+  content: Buffer,
+  state: State,
+): Answer {
+  state.generation += 1;
+  const object = { ...described, content, generation: state.generation, metageneration: 1 };
+  objects.set(name, object);
+  return { status: 200, object };
 }
 
 function store(request: Request, objects: Objects, state: State): Answer {
@@ -136,15 +186,16 @@ function create(request: Request, objects: Objects, state: State): Answer {
   const { name, contentType, metadata = {}, storageClass } = resource;
   const described = { contentType, metadata, storageClass, kmsKey: url.searchParams.get("kmsKeyName") ?? undefined };
   if (url.searchParams.get("ifGenerationMatch") === "0" && objects.has(name)) {
-    return { status: 412, message: "At least one of the pre-conditions you specified did not hold." };
+    return unmet;
   }
   if (content !== undefined) {
-    objects.set(name, { ...described, content });
-    return { status: 200 };
+    return written({ objects, name, described }, content, state);
   }
   const id = randomUUID();
   state.sessions.set(id, { objects, name, described, received: [], size: 0 });
-  return { status: 200, headers: { location: `${url.origin}${url.pathname}?uploadType=resumable&upload_id=${id}` } };
+  const session = new URL(url);
+  session.searchParams.set("upload_id", id);
+  return { status: 200, headers: { location: session.href } };
 }
 
 function receive({ url, headers, body }: Request, session: Session, state: State): Answer {
@@ -162,8 +213,7 @@ function receive({ url, headers, body }: Request, session: Session, state: State
   if (session.objects.has(session.name)) {
     return { status: 412 };
   }
-  session.objects.set(session.name, { ...session.described, content: Buffer.concat(session.received) });
-  return { status: 200 };
+  return written(session, Buffer.concat(session.received), state);
 }
 
 /** The size of the object that a part says, `*` where it is not the last; undefined where the part does not keep the rules. */

@@ -8,6 +8,8 @@ import type { GcpCredentials } from "./credentials.ts";
 
 const google = "https://storage.googleapis.com";
 const abortMs = 5000;
+/** What is asked of an object that was made. */
+const madeFields = "generation,metageneration";
 
 export interface StorageOptions {
   readonly credentials: Pick<GcpCredentials, "accessToken">;
@@ -19,7 +21,7 @@ export interface StorageOptions {
 /** Google Cloud Storage, by its JSON API. */
 export function createStorage({ credentials, http, endpoint = google }: StorageOptions): ObjectStore {
   const breaker = createBreaker({ endpoint: "Google Cloud Storage" });
-  const api = { credentials, http, breaker, endpoint };
+  const api = { credentials, http, breaker, endpoint, unpatched: new Set<string>() };
   return {
     async putObject(object, signal) {
       const key = await storeObject(object, bucketOf(object, api), signal);
@@ -37,6 +39,8 @@ interface Api {
   readonly http: Http;
   readonly breaker: Breaker;
   readonly endpoint: string;
+  /** Buckets that have denied a change of metadata. */
+  readonly unpatched: Set<string>;
 }
 
 /** What a request is about. */
@@ -76,7 +80,7 @@ function bucketOf(object: NewObject, api: Api): Bucket {
       const body = resourceOf(object, content);
       const url = uploadUrl("resumable", object, api);
       const answer = await ask({ method: "POST", url, headers, body, wanted: [200, 412] }, place, signal);
-      return answer.status === 412 ? undefined : uploadTo(sessionOf(answer, place), place);
+      return answer.status === 412 ? undefined : uploadTo(sessionOf(answer, place), content.key, place);
     },
   };
 }
@@ -84,7 +88,7 @@ function bucketOf(object: NewObject, api: Api): Bucket {
 /** Google refuses what would replace an object: its generation must be 0. */
 function uploadUrl(type: "multipart" | "resumable", { bucket, encryption }: NewObject, { endpoint }: Api): URL {
   const url = new URL(`/upload/storage/v1/b/${bucket}/o`, endpoint);
-  const query = { uploadType: type, ifGenerationMatch: "0", fields: "name", kmsKeyName: encryption?.key };
+  const query = { uploadType: type, ifGenerationMatch: "0", fields: madeFields, kmsKeyName: encryption?.key };
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) {
       url.searchParams.set(name, value);
@@ -105,8 +109,9 @@ function sessionOf(answer: HttpAnswer, { endpoint }: Place): URL {
   return session;
 }
 
-function uploadTo(session: URL, place: Place): Upload {
+function uploadTo(session: URL, key: string, place: Place): Upload {
   let sent = 0;
+  let made: Made | undefined;
 
   /** Google may keep less of a part than it was sent: the rest is sent again. */
   async function send(part: Uint8Array, total: string, signal: AbortSignal): Promise<HttpAnswer> {
@@ -130,17 +135,59 @@ function uploadTo(session: URL, place: Place): Upload {
     },
     async finish(part, announce, signal) {
       await announce();
-      const { status } = await send(part, String(sent + part.byteLength), signal);
-      if (status === 308) {
+      const answer = await send(part, String(sent + part.byteLength), signal);
+      if (answer.status === 308) {
         throw lost(place);
       }
-      return status !== 412;
+      made = madeIn(answer);
+      return answer.status !== 412;
+    },
+    async describe(metadata, signal) {
+      if (made !== undefined && !place.unpatched.has(place.bucket)) {
+        await patch(place, { key, made, metadata }, signal);
+      }
     },
     async abort() {
       const remove = { method: "DELETE", url: session, headers: {} };
       await place.http.send(remove, AbortSignal.timeout(abortMs)).catch(() => undefined);
     },
   };
+}
+
+/** One state of one object. */
+interface Made {
+  readonly generation: string;
+  readonly metageneration: string;
+}
+
+/** Undefined where the answer, of an object that is stored, does not say: it may have broken off. */
+function madeIn({ body }: HttpAnswer): Made | undefined {
+  try {
+    const { generation, metageneration } = JSON.parse(body) as Partial<Made>;
+    return generation === undefined || metageneration === undefined ? undefined : { generation, metageneration };
+  } catch {
+    return undefined;
+  }
+}
+
+interface Described {
+  readonly key: string;
+  readonly made: Made;
+  readonly metadata: Content["metadata"];
+}
+
+/** Only of this very object, so that nobody else's is touched. Makes no version. */
+async function patch(place: Place, { key, made, metadata }: Described, signal: AbortSignal): Promise<void> {
+  const url = new URL(`/storage/v1/b/${place.bucket}/o/${encodeURIComponent(key)}`, place.endpoint);
+  url.searchParams.set("ifGenerationMatch", made.generation);
+  url.searchParams.set("ifMetagenerationMatch", made.metageneration);
+  url.searchParams.set("fields", madeFields);
+  const headers = { "content-type": "application/json" };
+  const request = { method: "PATCH", url, headers, body: JSON.stringify({ metadata }), wanted: [200, 403, 404, 412] };
+  const { status } = await ask(request, place, signal);
+  if (status === 403) {
+    place.unpatched.add(place.bucket);
+  }
 }
 
 function lost({ location }: Place): ActionError {

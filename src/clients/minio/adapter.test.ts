@@ -10,6 +10,7 @@ const object: NewObject = {
   contentType: "text/plain",
   body: (async function* () {})(),
   digest: () => ({ bytes: 0, sha256: "" }),
+  digestInMetadata: true,
   storageClass: undefined,
   encryption: undefined,
 };

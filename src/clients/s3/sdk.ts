@@ -5,6 +5,8 @@ import {
   AbortMultipartUploadCommand,
   type CompletedPart,
   CompleteMultipartUploadCommand,
+  type CompleteMultipartUploadCommandOutput,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   HeadBucketCommand,
   HeadObjectCommand,
@@ -23,6 +25,14 @@ import { statusOf } from "./errors.ts";
 /** More would wait for one another, each within its own deadline. */
 const maxSockets = 64;
 const abortMs = 5000;
+/** The version of what a bucket without versioning, or with suspended versioning, holds: the next one replaces it. */
+const unversioned = "null";
+/** What is larger is not copied by one request. */
+const maxCopyBytes = 5 * 1024 ** 3;
+/** Their objects cannot be read, so not be copied either. */
+const archives: readonly (string | undefined)[] = ["GLACIER", "DEEP_ARCHIVE"];
+/** What S3 answers that it will answer the next time, too. */
+const denials: readonly string[] = ["AccessDenied", "NotImplemented"];
 /** The server refuses what would replace an object. */
 const ifNew = { IfNoneMatch: "*" };
 
@@ -64,17 +74,26 @@ export function createS3({ credentials, region, endpoint }: S3Settings): S3 {
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
   });
+  const uncopied = new Set<string>();
   return {
     region: () => client.config.region(),
     credentials: async () => void (await client.config.credentials()),
     async findBucket(bucket, abortSignal) {
       await unless([403], client.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal }));
     },
-    bucketOf: (object, ask) => bucketOf(client, object, ask),
+    bucketOf: (object, ask) => bucketOf({ client, uncopied, ask }, object),
   };
 }
 
-function bucketOf(client: S3Client, object: NewObject, ask: Ask): Bucket {
+interface Access {
+  readonly client: S3Client;
+  /** Buckets that have denied a copy. */
+  readonly uncopied: Set<string>;
+  readonly ask: Ask;
+}
+
+function bucketOf(access: Access, object: NewObject): Bucket {
+  const { client, ask } = access;
   const { bucket: Bucket } = object;
   return {
     put({ body: Body, ...content }, signal) {
@@ -92,7 +111,7 @@ function bucketOf(client: S3Client, object: NewObject, ask: Ask): Bucket {
       const input = { ...inputOf(object, content), ChecksumAlgorithm: "SHA256" } as const;
       const begun = (abortSignal: AbortSignal) => client.send(new CreateMultipartUploadCommand(input), { abortSignal });
       const { UploadId } = await ask(begun, signal);
-      return uploadOf(client, { Bucket, Key: content.key, UploadId }, ask);
+      return uploadOf(access, input, UploadId);
     },
   };
 }
@@ -109,14 +128,15 @@ function inputOf({ bucket, storageClass, encryption }: NewObject, { key, content
   };
 }
 
-interface UploadPlace {
-  readonly Bucket: string;
-  readonly Key: string;
-  readonly UploadId: string | undefined;
-}
+/** An object as it is asked for. */
+type Input = ReturnType<typeof inputOf> & { readonly ChecksumAlgorithm: "SHA256" };
 
-function uploadOf(client: S3Client, place: UploadPlace, ask: Ask): Upload {
+function uploadOf(access: Access, input: Input, UploadId: string | undefined): Upload {
+  const { client, ask } = access;
+  const place = { Bucket: input.Bucket, Key: input.Key, UploadId };
   const parts: CompletedPart[] = [];
+  let bytes = 0;
+  let made: CompleteMultipartUploadCommandOutput | undefined;
 
   async function send(Body: Uint8Array, signal: AbortSignal): Promise<void> {
     const PartNumber = parts.length + 1;
@@ -124,6 +144,7 @@ function uploadOf(client: S3Client, place: UploadPlace, ask: Ask): Upload {
     const command = new UploadPartCommand({ ...place, PartNumber, Body, ...checksum });
     const { ETag } = await ask((abortSignal) => client.send(command, { abortSignal }), signal);
     parts.push({ PartNumber, ETag, ChecksumSHA256: checksum.ChecksumSHA256 });
+    bytes += Body.byteLength;
   }
 
   return {
@@ -131,16 +152,44 @@ function uploadOf(client: S3Client, place: UploadPlace, ask: Ask): Upload {
     async finish(part, announce, signal) {
       await send(part, signal);
       await announce();
-      const input = { ...place, ...ifNew, MultipartUpload: { Parts: parts } };
-      const complete = (abortSignal: AbortSignal) =>
-        client.send(new CompleteMultipartUploadCommand(input), { abortSignal });
-      return ask((abortSignal) => isDone(unless([412], complete(abortSignal))), signal);
+      const command = new CompleteMultipartUploadCommand({ ...place, ...ifNew, MultipartUpload: { Parts: parts } });
+      made = await ask((abortSignal) => unless([412], client.send(command, { abortSignal })), signal);
+      return made !== undefined;
+    },
+    async describe(metadata, signal) {
+      const { ETag, VersionId = unversioned } = made ?? {};
+      if (ETag !== undefined && VersionId === unversioned && bytes <= maxCopyBytes) {
+        await copyOntoItself(access, { ...input, Metadata: { ...metadata } }, { ETag, signal });
+      }
     },
     async abort() {
       const abortSignal = AbortSignal.timeout(abortMs);
       await client.send(new AbortMultipartUploadCommand(place), { abortSignal }).catch(() => undefined);
     },
   };
+}
+
+/** Replaces the object's metadata: only of this very object, so that nobody else's is touched. */
+async function copyOntoItself(
+  { client, uncopied, ask }: Access,
+  input: Input,
+  { ETag, signal }: { readonly ETag: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const { Bucket, Key, StorageClass } = input;
+  if (uncopied.has(Bucket) || archives.includes(StorageClass)) {
+    return;
+  }
+  const CopySource = [Bucket, ...Key.split("/")].map(encodeURIComponent).join("/");
+  const unchanged = { CopySourceIfMatch: ETag, IfMatch: ETag };
+  const command = new CopyObjectCommand({ ...input, ...unchanged, CopySource, MetadataDirective: "REPLACE" });
+  await ask(async (abortSignal) => {
+    await unless([412], client.send(command, { abortSignal })).catch((error: Error) => {
+      if (!denials.includes(error.name)) {
+        throw error;
+      }
+      uncopied.add(Bucket);
+    });
+  }, signal);
 }
 
 function checksumOf(content: Uint8Array) {

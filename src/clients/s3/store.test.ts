@@ -3,6 +3,8 @@ import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hang, httpPeer, type SeenRequest } from "../../../test/support/http-peer.ts";
+import { ActionError } from "../../catalogue/errors.ts";
+import { withDeadline } from "../../engine/deadline.ts";
 import { Secret } from "../../schema/secret.ts";
 import { createAws, dryRunAws } from "../aws/adapter.ts";
 import type { Aws } from "../aws/port.ts";
@@ -45,6 +47,7 @@ function objectOf(body: AsyncIterable<Uint8Array>, more: Partial<NewObject> = {}
     contentType: "text/plain",
     body,
     digest: () => ({ bytes: 1, sha256: "5e23" }),
+    digestInMetadata: true,
     storageClass: undefined,
     encryption: undefined,
     ...more,
@@ -71,7 +74,8 @@ function s3(answers: Readonly<Record<string, Answer>> = {}): Answer {
     HEAD: answering(404),
     create: answering(200, "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"),
     part: answering(200, "", { etag: '"e1"' }),
-    complete: answering(200, "<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>"),
+    complete: completed,
+    copy: answering(200, '<CopyObjectResult><ETag>"e3"</ETag></CopyObjectResult>'),
     abort: answering(204),
     put: answering(200, "", { etag: '"e1"' }),
   };
@@ -81,12 +85,18 @@ function s3(answers: Readonly<Record<string, Answer>> = {}): Answer {
   };
 }
 
-function stepOf({ method, url }: SeenRequest): string {
+const completion = `<CompleteMultipartUploadResult><Key>k</Key><ETag>"e2-2"</ETag></CompleteMultipartUploadResult>`;
+const completed = answering(200, completion);
+
+function stepOf({ method, url, headers }: SeenRequest): string {
   const query = new URL(url, "http://s3").searchParams;
   switch (method) {
     case "POST":
       return query.has("uploads") ? "create" : "complete";
     case "PUT":
+      if ("x-amz-copy-source" in headers) {
+        return "copy";
+      }
       return query.has("partNumber") ? "part" : "put";
     case "DELETE":
       return "abort";
@@ -125,10 +135,100 @@ describe("storing in S3", () => {
 
     await awsAt(peer.url).putObject(large(), never);
 
-    const complete = peer.requests.at(-1);
-    expect(peer.requests.map(stepOf)).toEqual(["HEAD", "create", "part", "part", "put", "complete"]);
+    const complete = peer.requests.find((request) => stepOf(request) === "complete");
+    expect(peer.requests.map(stepOf)).toEqual(["HEAD", "create", "part", "part", "put", "complete", "copy"]);
     expect(complete?.headers["if-none-match"]).toBe("*");
     expect(complete?.body).toMatch(/(<Part>.*<ChecksumSHA256>.*<PartNumber>[12]<.*){2}/);
+  });
+
+  it("copies a large object onto itself, with its digest in the metadata and all else as it was", async () => {
+    await using peer = await httpPeer(s3());
+    const encryption = { algorithm: "aws:kms", key: "alias/evidence" };
+
+    await awsAt(peer.url).putObject(
+      { ...large(), key: "a+b/(c)'/log", encryption, storageClass: "STANDARD_IA" },
+      never,
+    );
+
+    const copy = peer.requests.at(-1);
+    expect(copy?.url).toBe("/evidence/a%2Bb/%28c%29%27/log?x-id=CopyObject");
+    expect(decodeURIComponent(copy?.headers["x-amz-copy-source"]?.toString() ?? "")).toBe("evidence/a+b/(c)'/log");
+    expect(copy?.headers).toMatchObject({
+      "x-amz-copy-source-if-match": '"e2-2"',
+      "if-match": '"e2-2"',
+      "x-amz-metadata-directive": "REPLACE",
+      "x-amz-meta-sha256": "5e23",
+      "x-amz-meta-sha256-in": "log.sha256",
+      "content-type": "text/plain",
+      "x-amz-server-side-encryption": "aws:kms",
+      "x-amz-server-side-encryption-aws-kms-key-id": "alias/evidence",
+      "x-amz-storage-class": "STANDARD_IA",
+    });
+  });
+
+  it.each([
+    { what: "a second version would come of it", complete: answering(200, completion, { "x-amz-version-id": "v1" }) },
+    { what: "it is in an archive", more: { storageClass: "DEEP_ARCHIVE" } },
+    { what: "the rule does not want it", more: { digestInMetadata: false } },
+  ])("copies no large object where $what", async ({ complete = completed, more = {} }) => {
+    await using peer = await httpPeer(s3({ complete }));
+
+    await awsAt(peer.url).putObject({ ...large(), ...more }, never);
+
+    expect(stepOf(peer.requests.at(-1) as SeenRequest)).toBe("complete");
+  });
+
+  it("copies a large object in a bucket whose versioning is suspended: the copy replaces it", async () => {
+    const complete = answering(200, completion, { "x-amz-version-id": "null" });
+    await using peer = await httpPeer(s3({ complete }));
+
+    await awsAt(peer.url).putObject(large(), never);
+
+    expect(stepOf(peer.requests.at(-1) as SeenRequest)).toBe("copy");
+  });
+
+  it.each([
+    { status: 403, code: "AccessDenied", copies: 1, what: "asks a bucket once that denies it" },
+    { status: 501, code: "NotImplemented", copies: 1, what: "asks a server once that cannot do it" },
+    {
+      status: 412,
+      code: "PreconditionFailed",
+      copies: 2,
+      what: "takes an object that was replaced meanwhile for theirs",
+    },
+    { status: 503, code: "ServiceUnavailable", copies: 6, what: "tries three times where the server fails" },
+    { status: 200, code: "InternalError", copies: 6, what: "tries three times where it fails after its 200" },
+  ])("$what, and has stored each large object", async ({ status, code, copies }) => {
+    await using peer = await httpPeer(s3({ copy: answering(status, xml(code)) }));
+    const aws = awsAt(peer.url);
+
+    const first = await aws.putObject(large(), never);
+    const second = await aws.putObject(large(), never);
+
+    expect([first, second]).toEqual(new Array(2).fill({ location: "s3://evidence/captures/log" }));
+    expect(peer.requests.map(stepOf).filter((step) => step === "copy")).toHaveLength(copies);
+    expect(peer.requests.map(stepOf)).not.toContain("abort");
+  });
+
+  it("has stored a large object whose copy hangs when the action ends", async () => {
+    const ending = new AbortController();
+    await using peer = await httpPeer(s3({ copy: () => ending.abort(new ActionError("interrupted", "it stops")) }));
+
+    const stored = await withDeadline({ timeoutMs: 60_000, signal: ending.signal }, (signal) =>
+      awsAt(peer.url).putObject(large(), signal),
+    );
+
+    expect(stored.location).toBe("s3://evidence/captures/log");
+    expect(stepOf(peer.requests.at(-1) as SeenRequest)).toBe("copy");
+  });
+
+  it("does not wait for a copy that hangs as long as the action may take", { timeout: 30_000 }, async () => {
+    await using peer = await httpPeer(s3({ copy: hang }));
+
+    const stored = await awsAt(peer.url).putObject(large(), never);
+
+    expect(stored.location).toBe("s3://evidence/captures/log");
+    expect(peer.requests.map(stepOf).filter((step) => step === "copy")).toHaveLength(1);
   });
 
   it("signs for the region of the object, else of the configuration, and shares the credentials' chain with Lambda", async () => {
@@ -170,9 +270,10 @@ describe("storing in S3", () => {
   });
 
   it("aborts the upload where a part hangs until the action ends", async () => {
-    await using peer = await httpPeer(s3({ part: hang }));
+    const ending = new AbortController();
+    await using peer = await httpPeer(s3({ part: () => ending.abort(new DOMException("", "TimeoutError")) }));
 
-    const stored = awsAt(peer.url).putObject(large(), AbortSignal.timeout(300));
+    const stored = awsAt(peer.url).putObject(large(), ending.signal);
 
     await expect(stored).rejects.toMatchObject({ code: "timeout" });
     expect(peer.requests.map(stepOf)).toContain("abort");
