@@ -1,16 +1,8 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import type { Workload } from "../../src/clients/kubernetes/port.ts";
 import { integer } from "../../src/schema/field.ts";
-import { type Denying, denyRemote } from "../kubernetes/denial.ts";
-import {
-  type Allowed,
-  allowCidr,
-  allowFault,
-  allowNamespaces,
-  isolatedLabel,
-  scope,
-  workloadRules,
-} from "../kubernetes/isolation.ts";
+import { type Denying, denialParams, denialTraits, denyRemote } from "../kubernetes/denial.ts";
+import { type Allowed, isolatedLabel } from "../kubernetes/isolation.ts";
 
 const podLabel = "hallux.dev/calico-networkpolicy";
 
@@ -71,6 +63,7 @@ const rules = [
 ];
 
 export const calicoNetworkpolicy = defineActionner({
+  ...denialTraits(rules),
   id: "calico:networkpolicy",
   summary: "Deny the pod's egress to the event's remote IP, by a NetworkPolicy of Calico",
   description: `The address is \`fd.rip\`, else \`fd.sip\`, IPv4 or IPv6. The policy is Hallux's own, belongs to the pod (with \`scope: workload\`
@@ -84,22 +77,10 @@ A policy of a lower \`order\` that allows the address wins over this one. A pod 
 
 It needs the API \`projectcalico.org/v3\`: Calico's API server, or Calico with its CustomResourceDefinitions of that version. The permissions on
 \`tiers\` and \`tier.networkpolicies\` are asked for by Calico itself, from 3.30 on.`,
-  target: "pod",
-  needs: ["fd.rip or fd.sip"],
   params: {
-    allow_cidr: allowCidr,
-    allow_namespaces: allowNamespaces,
+    ...denialParams,
     order: integer("Place of the policy among Calico's: the lowest is looked at first", { default: 0 }),
-    scope,
   },
-  check: allowFault,
-  uses: ["kubernetes"],
-  rbac: [...rules, ...workloadRules],
-  rbacFor: ({ scope }) => (scope === "pod" ? rules : [...rules, ...workloadRules]),
-  destructive: true,
-  idempotent: true,
-  continues: true,
-  output: "none",
   undo: `\`kubectl delete networkpolicies.projectcalico.org NAME -n NAMESPACE\`, with all addresses in it, then \`kubectl label pod POD -n NAMESPACE ${podLabel}-\``,
   examples: [
     { title: "Deny the address, allow everything else", parameters: {} },

@@ -1,7 +1,7 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import type { Workload } from "../../src/clients/kubernetes/port.ts";
-import { type Denying, denyRemote } from "../kubernetes/denial.ts";
-import { type Allowed, allowCidr, allowFault, allowNamespaces, scope, workloadRules } from "../kubernetes/isolation.ts";
+import { type Denying, denialParams, denialTraits, denyRemote } from "../kubernetes/denial.ts";
+import type { Allowed } from "../kubernetes/isolation.ts";
 
 const podLabel = "hallux.dev/cilium-networkpolicy";
 /** Cilium's own label for the namespace of an endpoint. */
@@ -44,6 +44,7 @@ const rules = [
 ];
 
 export const ciliumNetworkpolicy = defineActionner({
+  ...denialTraits(rules),
   id: "cilium:networkpolicy",
   summary: "Deny the pod's egress to the event's remote IP, by a CiliumNetworkPolicy",
   description: `The address is \`fd.rip\`, else \`fd.sip\`, IPv4 or IPv6. The policy is Hallux's own, belongs to the pod (with \`scope: workload\`
@@ -56,17 +57,7 @@ where the pod may go on resolving names.
 
 To Cilium, address ranges are what lies outside of the cluster: they do not match its own pods and nodes. Where Cilium is told which labels
 make an identity, \`${podLabel}\` must be among them.`,
-  target: "pod",
-  needs: ["fd.rip or fd.sip"],
-  params: { allow_cidr: allowCidr, allow_namespaces: allowNamespaces, scope },
-  check: allowFault,
-  uses: ["kubernetes"],
-  rbac: [...rules, ...workloadRules],
-  rbacFor: ({ scope }) => (scope === "pod" ? rules : [...rules, ...workloadRules]),
-  destructive: true,
-  idempotent: true,
-  continues: true,
-  output: "none",
+  params: denialParams,
   undo: `\`kubectl delete ciliumnetworkpolicies.cilium.io NAME -n NAMESPACE\`, with all addresses in it, then \`kubectl label pod POD -n NAMESPACE ${podLabel}-\``,
   examples: [
     { title: "Deny the address, leave everything else as it is", parameters: {} },

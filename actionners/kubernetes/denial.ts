@@ -1,11 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Call } from "../../src/catalogue/catalogue.ts";
+import type { Call, PolicyRule } from "../../src/catalogue/catalogue.ts";
 import { ActionError } from "../../src/catalogue/errors.ts";
 import { ignored, type Result, success } from "../../src/catalogue/outcome.ts";
 import type { CustomKind, CustomObject, Kubernetes, Workload } from "../../src/clients/kubernetes/port.ts";
 import type { PodTarget } from "../../src/events/target.ts";
 import { type Decision, establish, type Policies } from "./establish.ts";
 import {
+  allowCidr,
+  allowFault,
+  allowNamespaces,
   type Isolation,
   isolationOf,
   labelPod,
@@ -13,8 +16,10 @@ import {
   type PolicyKind,
   policyMetadata,
   ruleOf,
+  scope,
   undoOf,
   whoIs,
+  workloadRules,
 } from "./isolation.ts";
 import { podTarget } from "./pod-target.ts";
 import { remoteAddressOf } from "./remote-address.ts";
@@ -33,6 +38,25 @@ export interface Denying<Params, Spec> {
   deniedBy(spec: Spec): readonly string[];
   /** The same policy, denying these. */
   denying(spec: Spec, ranges: readonly string[]): Spec;
+}
+
+export const denialParams = { allow_cidr: allowCidr, allow_namespaces: allowNamespaces, scope };
+
+/** Of the descriptor of an actionner that denies addresses. The rules are those that it needs whoever is cut off. */
+export function denialTraits(rules: readonly PolicyRule[]) {
+  const all = [...rules, ...workloadRules];
+  return {
+    target: "pod",
+    needs: ["fd.rip or fd.sip"],
+    check: allowFault,
+    uses: ["kubernetes"],
+    rbac: all,
+    rbacFor: ({ scope }: { readonly scope: "pod" | "workload" }) => (scope === "pod" ? rules : all),
+    destructive: true,
+    idempotent: true,
+    continues: true,
+    output: "none",
+  } as const;
 }
 
 interface Asked<Params> extends Pick<Call, "event" | "rule" | "signal"> {
