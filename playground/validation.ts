@@ -20,6 +20,8 @@ const labelKeyRule = qualifiedNameRule.replace("a qualified name", "a valid labe
 const podUpdateRule =
   "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
+const maxAnnotationBytes = 256 * 1024;
+
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const dnsLabel = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const qualifiedPart = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
@@ -30,9 +32,19 @@ export function metadataCauses({ metadata }: KubeObject, form: NameForm): readon
   return [
     ...nameFaults(metadata.name, form).map((fault) => wrong("metadata.name", metadata.name, fault)),
     ...labelCauses(metadata.labels ?? {}, "metadata.labels"),
-    ...Object.keys(metadata.annotations ?? {}).flatMap((key) =>
-      qualifiedNameFaults(key).map((fault) => wrong("metadata.annotations", key, fault)),
+    ...annotationCauses(metadata.annotations ?? {}),
+  ];
+}
+
+function annotationCauses(annotations: Readonly<Record<string, string>>): readonly Cause[] {
+  const field = "metadata.annotations";
+  const bytes = Object.entries(annotations).reduce((sum, entry) => sum + Buffer.byteLength(entry.join("")), 0);
+  const message = `Too long: may not be more than ${maxAnnotationBytes} bytes`;
+  return [
+    ...Object.keys(annotations).flatMap((key) =>
+      qualifiedNameFaults(key.toLowerCase()).map((fault) => wrong(field, key, fault)),
     ),
+    ...(bytes > maxAnnotationBytes ? [{ reason: "FieldValueTooLong", message, field }] : []),
   ];
 }
 
@@ -97,7 +109,7 @@ function prefixFaults(prefix: string | undefined): readonly string[] {
   if (prefix === "") {
     return ["prefix part must be non-empty"];
   }
-  return subdomain.test(prefix.toLowerCase()) ? [] : [`prefix part ${subdomainRule}`];
+  return nameFaults(prefix, "subdomain").map((fault) => `prefix part ${fault}`);
 }
 
 function namePartFaults(name: string): readonly string[] {

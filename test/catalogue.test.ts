@@ -7,7 +7,7 @@ import type { Actionner, PolicyRule } from "../src/catalogue/catalogue.ts";
 import { describeEntries } from "../src/catalogue/describe.ts";
 import { rulesSchema } from "../src/rules/schema.ts";
 import type { Field, Fields } from "../src/schema/field.ts";
-import { compileFields, isCidr, isPrefix } from "../src/schema/read.ts";
+import { compileFields, formats } from "../src/schema/read.ts";
 import { realCatalogue } from "./support/real-catalogue.ts";
 
 const actionners = [...realCatalogue.actionners.values()];
@@ -215,7 +215,7 @@ describe("the catalogue", () => {
 describe("the schema of rules files, for editors", () => {
   const accepts = new Ajv({
     ...{ strict: true, strictTypes: false, strictRequired: false },
-    formats: { cidr: isCidr, prefix: isPrefix, uri: true },
+    formats,
   }).compile(rulesSchema(realCatalogue));
   const examples = (["actionners", "outputs"] as const).flatMap((kind) =>
     describeEntries(kind, realCatalogue).flatMap(({ id, examples: all }) => all.map((one) => ({ id, ...one }))),

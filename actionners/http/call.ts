@@ -10,7 +10,7 @@ import {
   secretsInHeaders,
 } from "../../src/clients/http/port.ts";
 import { withoutSecrets } from "../../src/clients/told.ts";
-import { choice, integer, text, textList, textMap } from "../../src/schema/field.ts";
+import { choice, fileNames, integer, text, textList, textMap } from "../../src/schema/field.ts";
 import { binary, type Message, structured } from "./cloud-event.ts";
 import { readMounted } from "./mounted-file.ts";
 
@@ -48,13 +48,15 @@ const params = {
     { default: "event" },
   ),
   headers: textMap("More headers", { default: {} }),
-  header_files: textMap(
-    "More headers whose values are secret: by header, the path of a file that holds the value, such as a mounted Secret's",
-    { default: {} },
+  header_files: fileNames(
+    textMap(
+      "More headers whose values are secret: by header, the path of a file that holds the value, such as a mounted Secret's",
+      { default: {} },
+    ),
   ),
-  hmac_key_file: text("Path of a file that holds a key, as text: with it the body is signed by HMAC-SHA256", {
-    pattern: "^/",
-  }),
+  hmac_key_file: fileNames(
+    text("Path of a file that holds a key, as text: with it the body is signed by HMAC-SHA256", { pattern: "^/" }),
+  ),
   hmac_header: text("Header of the signature, which reads `sha256=` and 64 hexadecimal digits", {
     default: "X-Hub-Signature-256",
     minLength: 1,
@@ -65,7 +67,9 @@ const params = {
     items: { type: "string", pattern: "^[1-5](\\d\\d|xx)$" },
   }),
   timeout_seconds: integer("Time for the other side to answer", { default: 20, minimum: 1, maximum: 3600 }),
-  ca_file: text("Path of the certificates (PEM) to trust instead of the public authorities", { pattern: "^/" }),
+  ca_file: fileNames(
+    text("Path of the certificates (PEM) to trust instead of the public authorities", { pattern: "^/" }),
+  ),
   deny_cidr: textList(
     "IP ranges that it is not sent to, whatever name leads there; a list of one's own replaces this one",
     {

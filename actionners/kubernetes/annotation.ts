@@ -10,6 +10,7 @@ export const annotation = defineActionner({
     annotations: textMap("Annotations to set; an empty value removes the annotation", {
       required: true,
       minProperties: 1,
+      keys: { format: "annotation-key" },
     }),
     level,
   },

@@ -54,7 +54,11 @@ export const download = defineActionner({
   ].join("\n"),
   target: "pod",
   params: {
-    file: text("The file's path in the container; may hold tokens", { required: true, minLength: 1 }),
+    file: text("The file's path in the container; may hold tokens", {
+      required: true,
+      minLength: 1,
+      format: "tokens",
+    }),
     max_bytes: integer("A larger file is not kept", { default: gibibyte, minimum: 1, maximum: 1024 * gibibyte }),
     image: text("The image of the ephemeral container, for containers without shell or `cat`", {
       default: "busybox:1.37",

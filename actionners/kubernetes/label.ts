@@ -7,7 +7,12 @@ export const label = defineActionner({
   summary: "Add, change or remove labels of the pod or of its node",
   target: "pod",
   params: {
-    labels: textMap("Labels to set; an empty value removes the label", { required: true, minProperties: 1 }),
+    labels: textMap("Labels to set; an empty value removes the label", {
+      required: true,
+      minProperties: 1,
+      keys: { format: "label-key" },
+      values: { format: "label-value" },
+    }),
     level,
   },
   uses: ["kubernetes"],

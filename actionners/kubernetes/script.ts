@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { ActionError } from "../../src/catalogue/errors.ts";
-import { text } from "../../src/schema/field.ts";
+import { fileNames, text } from "../../src/schema/field.ts";
 import { readRegularFile } from "../regular-file.ts";
 import { aboutShells, runInShell } from "./run-in-shell.ts";
 import { shellScript, tokensOf } from "./tokens.ts";
@@ -22,7 +22,9 @@ export const script = defineActionner({
   target: "pod",
   params: {
     script: text("The script itself; give this or `file`", { minLength: 1 }),
-    file: text("The path of the script on the machine that Hallux runs on; give this or `script`", { minLength: 1 }),
+    file: fileNames(
+      text("The path of the script on the machine that Hallux runs on; give this or `script`", { minLength: 1 }),
+    ),
     shell: text("The shell, in the container; any POSIX shell", { default: "/bin/sh", minLength: 1 }),
   },
   check({ script, file }) {

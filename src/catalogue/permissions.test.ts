@@ -51,7 +51,7 @@ describe("neededPermissions", () => {
     const actionners = [...sampleCatalogue().actionners.values()].filter(({ destructive }) => destructive);
     const rest = { name: "A", parameters: {}, contexts: [], output: undefined };
     const actions = actionners.map((actionner) => ({ ...rest, actionner }));
-    const rules = [{ name: "R", pinned: new Map(), actions, notifiers: [] }];
+    const rules = [{ name: "R", pinned: [], actions, notifiers: [] }];
 
     const needed = neededPermissions({ rules, defaultNotifiers: [], catalogue: realCatalogue });
 
@@ -96,6 +96,20 @@ describe("neededPermissions", () => {
     expect(textsOf(ruleOf('"kubernetes:delete"', match))).toEqual([
       "get namespaces",
       "delete namespaces",
+      "get secrets in namespace shop",
+      "delete secrets in namespace shop",
+    ]);
+  });
+
+  it("needs each kind only in the namespaces that the same item names with it", () => {
+    const match =
+      '{ output_fields: ["ka.target.resource=secrets, ka.target.namespace=shop", "ka.target.resource=services, ka.target.namespace=pay", ka.target.resource=pods] }';
+
+    expect(textsOf(ruleOf('"kubernetes:delete"', match))).toEqual([
+      "get pods in all namespaces",
+      "delete pods in all namespaces",
+      "get services in namespace pay",
+      "delete services in namespace pay",
       "get secrets in namespace shop",
       "delete secrets in namespace shop",
     ]);

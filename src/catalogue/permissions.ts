@@ -28,8 +28,8 @@ export interface NeededPermission extends Permission {
 /** What of a rule decides what it needs. */
 export interface Asking {
   readonly name: string;
-  /** Fields that have one of these values in every event that the rule applies to. */
-  readonly pinned: ReadonlyMap<string, readonly string[]>;
+  /** See `Rule`. */
+  readonly pinned: readonly ReadonlyMap<string, string>[];
   readonly actions: readonly {
     readonly name: string;
     readonly actionner: Actionner;
@@ -144,50 +144,49 @@ function neededByNotifiers(
   );
 }
 
-/** Where the target can be, and what it can be; undefined where that is anything. */
-interface Places {
-  readonly namespaces: readonly string[] | undefined;
-  readonly resources: readonly string[] | undefined;
+/** Where the target can be, and what it can be there; undefined where that is anything. */
+interface Place {
+  readonly namespace: string | undefined;
+  readonly resource: string | undefined;
 }
 
-const anywhere: Places = { namespaces: undefined, resources: undefined };
+const anywhere: readonly Place[] = [{ namespace: undefined, resource: undefined }];
 
-function placesOf(target: Actionner["target"], { pinned }: Asking): Places {
+function placesOf(target: Actionner["target"], { pinned }: Asking): readonly Place[] {
+  return pinned.length === 0 ? anywhere : pinned.map((fields) => placeIn(fields, target));
+}
+
+function placeIn(fields: ReadonlyMap<string, string>, target: Actionner["target"]): Place {
   const field = namespaceFields[target];
-  const namespaces = field === undefined ? undefined : pinned.get(field);
+  const namespace = field === undefined ? undefined : fields.get(field);
   return {
     // Of what is no namespace's name (<NA>), another field may tell the namespace.
-    namespaces: namespaces?.every((name) => namespaceName.test(name)) ? namespaces : undefined,
-    resources: target === "resource" ? pinned.get("ka.target.resource") : undefined,
+    namespace: namespace !== undefined && namespaceName.test(namespace) ? namespace : undefined,
+    resource: target === "resource" ? fields.get("ka.target.resource") : undefined,
   };
 }
 
-function permissionsOf(grant: Grant, { namespaces, resources }: Places, need: Need): NeededPermission[] {
-  const fitting = grant.resources.filter((resource) => resources?.includes(resource) ?? true);
-  return fitting.flatMap((resource) =>
-    grant.apiGroups.flatMap((apiGroup) =>
-      grant.verbs.flatMap((verb) =>
-        namespacesOf(grant, resource, namespaces).map((namespace) => ({
-          verb,
-          apiGroup,
-          resource,
-          namespace,
-          neededBy: [need],
-        })),
-      ),
-    ),
+function permissionsOf(grant: Grant, places: readonly Place[], need: Need): NeededPermission[] {
+  return places.flatMap((place) =>
+    grant.resources
+      .filter((resource) => place.resource === undefined || place.resource === resource)
+      .flatMap((resource) => permissionsIn(namespaceOf(grant, resource, place), { ...grant, resource }, need)),
   );
 }
 
-function namespacesOf(
-  { namespace }: Grant,
-  resource: string,
-  ofTarget: Places["namespaces"],
-): readonly (string | undefined)[] {
-  if (clusterWide.has(resource) || namespace === everyNamespace) {
-    return [undefined];
-  }
-  return namespace === undefined ? (ofTarget ?? [undefined]) : [namespace];
+function permissionsIn(
+  namespace: string | undefined,
+  { apiGroups, verbs, resource }: Grant & { readonly resource: string },
+  need: Need,
+): NeededPermission[] {
+  return apiGroups.flatMap((apiGroup) =>
+    verbs.map((verb) => ({ verb, apiGroup, resource, namespace, neededBy: [need] })),
+  );
+}
+
+function namespaceOf({ namespace }: Grant, resource: string, place: Place): string | undefined {
+  const isEverywhere = clusterWide.has(resource) || namespace === everyNamespace;
+  return isEverywhere ? undefined : (namespace ?? place.namespace);
 }
 
 function keyOf({ verb, apiGroup, resource, namespace }: Permission): string {

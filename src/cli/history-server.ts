@@ -4,7 +4,6 @@ import { reasonOf } from "../config/given.ts";
 import { type LoadOptions, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { ledgerDirectory } from "../config/state-directory.ts";
-import { describeProblem } from "../schema/problem.ts";
 import { CommandFailure } from "./failure.ts";
 import { certificatesIn, type HistoryServer } from "./history-client.ts";
 
@@ -39,7 +38,7 @@ export function historyServer(options: HistoryServerOptions, deps: HistoryServer
 function configOf({ config: path }: HistoryServerOptions, deps: HistoryServerDeps): Config {
   const { config, problems } = loadConfig({ ...deps, path });
   if (config === undefined) {
-    throw new CommandFailure(problems.map(describeProblem).join("\n"));
+    throw new CommandFailure(problems);
   }
   return config;
 }

@@ -2,18 +2,14 @@ import { Command, Option } from "commander";
 import { type LoadOptions, loadConfig } from "../config/load.ts";
 import { ledgerDirectory } from "../config/state-directory.ts";
 import { exportLedger, type Inspection, inspectLedger } from "../ledger/sqlite/inspect.ts";
-import { describeProblem } from "../schema/problem.ts";
 import { printable, withUnseenShown } from "../telemetry/logs.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, type Complaining, telling } from "./failure.ts";
 
-export interface LedgerDeps extends Omit<LoadOptions, "path"> {
+export interface LedgerDeps extends Omit<LoadOptions, "path">, Complaining {
   /** Where the ledger is, unless `ledger.path` says otherwise. */
   readonly stateDirectory: string;
   /** To standard output; a promise resolves when there is room for more. */
   readonly write: (text: string) => void | Promise<void>;
-  /** To standard error. */
-  readonly writeError: (text: string) => void;
-  readonly setExitCode: (code: number) => void;
 }
 
 interface Options {
@@ -32,13 +28,13 @@ export function ledgerCommand(deps: LedgerDeps): Command {
     .addCommand(
       command("check", "tell whether the files are whole and what is in them, exit 1 if they are damaged")
         .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text"))
-        .action((options: CheckOptions) => telling(deps, () => check(options, deps))),
+        .action((options: CheckOptions) => telling(deps, () => reading(() => check(options, deps)))),
     )
     .addCommand(
       command(
         "export",
         "print events, responses and duplicates as JSON, one on each line; of damaged files what can be read",
-      ).action((options: Options) => telling(deps, () => exportAll(options, deps))),
+      ).action((options: Options) => telling(deps, () => reading(() => exportAll(options, deps)))),
     );
 }
 
@@ -69,13 +65,20 @@ async function exportAll(options: Options, deps: LedgerDeps): Promise<void> {
   }
 }
 
+/** What the file system and SQLite say is told, too. */
+async function reading(look: () => Promise<void>): Promise<void> {
+  await look().catch((cause: Error) => {
+    throw cause instanceof CommandFailure ? cause : new CommandFailure(cause.message, { cause });
+  });
+}
+
 function directoryOf({ path, config: file }: Options, deps: LedgerDeps): string {
   if (path !== undefined) {
     return path;
   }
   const { config, problems } = loadConfig({ ...deps, path: file });
   if (config === undefined) {
-    throw new CommandFailure(problems.map(describeProblem).join("\n"));
+    throw new CommandFailure(problems);
   }
   const directory = ledgerDirectory(config.ledger, deps.stateDirectory);
   if (directory === undefined) {
@@ -116,14 +119,4 @@ function known(figure: number | undefined): string {
 
 function mebibytes(bytes: number): string {
   return `${(bytes / 1_048_576).toFixed(1)} MiB`;
-}
-
-/** Runs it; a failure is told, and the exit code says so. */
-async function telling({ writeError, setExitCode }: LedgerDeps, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    writeError(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-    setExitCode(1);
-  }
 }

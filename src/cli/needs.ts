@@ -4,16 +4,12 @@ import { type NeededPermission, neededPermissions } from "../catalogue/permissio
 import { type LoadOptions, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { readRules } from "../rules/load.ts";
-import { describeProblem } from "../schema/problem.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, type Complaining } from "./failure.ts";
 
-export interface NeedsDeps extends Omit<LoadOptions, "path"> {
+export interface NeedsDeps extends Omit<LoadOptions, "path">, Complaining {
   readonly catalogue: Catalogue;
   /** To standard output. */
   readonly write: (text: string) => void | Promise<void>;
-  /** To standard error. */
-  readonly writeError: (text: string) => void;
-  readonly setExitCode: (code: number) => void;
 }
 
 export interface NeedsOptions {
@@ -44,32 +40,16 @@ export async function readNeeds(
 ): Promise<{ readonly config: Config; readonly needed: readonly NeededPermission[] }> {
   const { config, problems } = loadConfig({ ...deps, path });
   if (config === undefined) {
-    throw new CommandFailure(problems.map(describeProblem).join("\n"));
+    throw new CommandFailure(problems);
   }
   const files = given.length > 0 ? given : config.rules_files;
   const reading = await readRules(files, deps.catalogue, async (file) => deps.readFile(file));
   if (reading.rules === undefined) {
-    throw new CommandFailure(reading.problems.map(describeProblem).join("\n"));
+    throw new CommandFailure(reading.problems);
   }
   const { rules } = reading.rules;
   return {
     config,
     needed: neededPermissions({ rules, defaultNotifiers: config.default_notifiers, catalogue: deps.catalogue }),
   };
-}
-
-/** Runs it; a failure is told, and the exit code says so. */
-export async function telling(
-  { writeError, setExitCode }: Pick<NeedsDeps, "writeError" | "setExitCode">,
-  run: () => Promise<void>,
-): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    if (!(error instanceof CommandFailure)) {
-      throw error;
-    }
-    writeError(`${error.message}\n`);
-    setExitCode(1);
-  }
 }

@@ -1,5 +1,4 @@
 import { type Command, Option } from "commander";
-import { ActionError } from "../catalogue/errors.ts";
 import { type NeededPermission, needText, permissionText } from "../catalogue/permissions.ts";
 import { type MissingPermission, missingPermissions } from "../catalogue/preflight.ts";
 import { createKubernetes } from "../clients/kubernetes/adapter.ts";
@@ -7,8 +6,8 @@ import type { KubeconfigSource } from "../clients/kubernetes/connection.ts";
 import type { Config } from "../config/schema.ts";
 import { printable } from "../telemetry/logs.ts";
 import { jsonText } from "./encode.ts";
-import { CommandFailure } from "./failure.ts";
-import { type NeedsDeps, type NeedsOptions, needsCommand, readNeeds, telling } from "./needs.ts";
+import { CommandFailure, telling } from "./failure.ts";
+import { type NeedsDeps, type NeedsOptions, needsCommand, readNeeds } from "./needs.ts";
 
 export interface PreflightDeps extends NeedsDeps {
   readonly kubeconfigSource: (config: Config) => KubeconfigSource;
@@ -44,10 +43,9 @@ async function ask(
   try {
     return await missingPermissions(needed, kubernetes.real, AbortSignal.timeout(timeoutMs));
   } catch (error) {
-    if (error instanceof ActionError) {
-      throw new CommandFailure(`error: the permissions cannot be checked: ${error.message}`);
-    }
-    throw error;
+    // Not always an ActionError: the client throws its own at an answer that is no JSON.
+    const words = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(`the permissions cannot be checked: ${printable(words.trim())}`, { cause: error });
   } finally {
     await kubernetes.close();
   }

@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { startPlayground } from "../../playground/index.ts";
@@ -94,6 +97,15 @@ describe("rbac", () => {
     );
     expect(stdout).toContain("# default notifier k8sevents: create events\n");
     expect(plain.stdout).not.toContain("#");
+  });
+
+  it("quotes names that kubectl, which reads YAML 1.1, would take for truth values or numbers", async () => {
+    const { stdout } = await rbac("-r", "rules.yaml", "--name", "on", "--namespace", "0b1", "--service-account");
+
+    const [account] = parseAllDocuments(stdout, { version: "1.1" }).map((document) => document.toJS());
+
+    expect(account.metadata).toEqual({ name: "on", namespace: "0b1" });
+    expect(stdout).toMatch(/name: "on"\n {4}namespace: "0b1"\n$/);
   });
 
   it("names the account as it is told to, and prints it", async () => {
@@ -235,6 +247,22 @@ describe("preflight", () => {
     expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 1 });
   });
 
+  it.each([
+    ["no\\u001b[2J\\u000away\n", 500, "application/json", '{ "kind": "Status", "message": "no\\u001b[2J\\nway" }'],
+    ["the API server does not say whether it permits to patch pods\n", 201, "application/json", "{}"],
+    ["the API server does not say whether it permits to patch pods\n", 200, "application/json", '"log in"'],
+    ["the API server does not say whether it permits to patch pods\n", 200, "text/html", "<html>"],
+    ["mediaType", 200, "", ""],
+  ])("calls nothing missing because of an answer that is none: %s", async (words, status, type, body) => {
+    const kubeconfig = await answering(status, type, body);
+
+    const { stdout, stderr, exitCode } = await preflight(kubeconfig, "-r", "rules.yaml");
+
+    expect(stderr).toMatch(/^error: the permissions cannot be checked: .*\n$/);
+    expect(stderr).toContain(words);
+    expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 1 });
+  });
+
   it("asks nobody where nothing is needed", async () => {
     const { stdout } = await preflight({ from: "file", path: "/nowhere/kubeconfig" }, "-r", "calling.yaml");
 
@@ -249,6 +277,21 @@ async function clusterWithout(verb?: string, namespace?: string): Promise<Kubeco
     playground.faults.inject({ when: { verb, ...(namespace !== undefined && { namespace }) }, answer: 403 });
   }
   return { from: "text", text: playground.kubeconfig };
+}
+
+/** Of a server that says this to everything. */
+async function answering(status: number, type: string, body: string): Promise<KubeconfigSource> {
+  const server = createServer((_, response) => response.writeHead(status, { "content-type": type }).end(body));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { from: "text", text: kubeconfigOf(`http://127.0.0.1:${port}`) };
+}
+
+function kubeconfigOf(server: string): string {
+  const named = { clusters: [{ name: "a", cluster: { server } }], users: [{ name: "a", user: {} }] };
+  const contexts = [{ name: "a", context: { cluster: "a", user: "a" } }];
+  return JSON.stringify({ apiVersion: "v1", kind: "Config", ...named, contexts, "current-context": "a" });
 }
 
 type Argument = string | Readonly<Record<string, string>>;

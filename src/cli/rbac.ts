@@ -11,7 +11,8 @@ import {
 import { renderTable } from "../catalogue/render.ts";
 import { printable, withUnseenShown } from "../telemetry/logs.ts";
 import { jsonText } from "./encode.ts";
-import { type NeedsDeps, type NeedsOptions, needsCommand, readNeeds, telling } from "./needs.ts";
+import { telling } from "./failure.ts";
+import { type NeedsDeps, type NeedsOptions, needsCommand, readNeeds } from "./needs.ts";
 
 interface Options extends NeedsOptions {
   readonly output: "yaml" | "json" | "table";
@@ -30,6 +31,8 @@ export interface Account {
 
 const defaultName = "hallux";
 const lineWidth = 120;
+/** It reads YAML 1.1, where a namespace called `no` or `0b1` needs quotes. */
+const forKubectl = { compat: "yaml-1.1" } as const;
 
 /** `hallux rbac`. */
 export function rbacCommand(deps: NeedsDeps): Command {
@@ -101,7 +104,7 @@ export function manifestsOf(roles: readonly Role[], account: Account): readonly 
 function yamlOf(manifests: readonly Manifest[], roles: readonly Role[], explain: boolean): string {
   const empty = roles.length === 0 ? "# These rules need nothing of Kubernetes.\n" : "";
   const comments = explain ? roles.flatMap(({ rules }) => rules.map(commentOn)) : [];
-  const documents = manifests.map((manifest) => flat(commented(new Document(manifest), comments)));
+  const documents = manifests.map((manifest) => flat(commented(new Document(manifest, forKubectl), comments)));
   return empty + documents.map((one) => one.toString({ lineWidth: 0, flowCollectionPadding: false })).join("---\n");
 }
 

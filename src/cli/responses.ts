@@ -2,17 +2,14 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { largestPage, responseStatuses } from "../api/query.ts";
 import type { ResponseReport, ResponseSummary } from "../api/shapes.ts";
 import { jsonText, yamlText } from "./encode.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, type Complaining, telling } from "./failure.ts";
 import { createHistoryClient, type HistoryClient } from "./history-client.ts";
 import { type HistoryServerDeps, type HistoryServerOptions, historyServer } from "./history-server.ts";
 import { listPrinter, reportText } from "./response-text.ts";
 
-export interface ResponsesDeps extends HistoryServerDeps {
+export interface ResponsesDeps extends HistoryServerDeps, Complaining {
   /** To standard output; a promise resolves when there is room for more. */
   readonly write: (text: string) => void | Promise<void>;
-  /** To standard error. */
-  readonly writeError: (text: string) => void;
-  readonly setExitCode: (code: number) => void;
   /** RFC 3339. */
   readonly now: () => string;
 }
@@ -122,17 +119,4 @@ function countOf(text: string): number {
     throw new InvalidArgumentError("It must be a number, at least 1.");
   }
   return count;
-}
-
-/** Runs it; a failure is told, and the exit code says so. */
-async function telling({ writeError, setExitCode }: ResponsesDeps, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    if (!(error instanceof CommandFailure)) {
-      throw error;
-    }
-    writeError(`error: ${error.message}\n`);
-    setExitCode(1);
-  }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { rulesCatalogue } from "../../test/support/rules-catalogue.ts";
 import { fileProblem } from "../schema/yaml.ts";
@@ -50,6 +51,30 @@ describe("rules check", () => {
     const ran = await run(["check", "-r", "good.yaml", "-o", "json"], { "good.yaml": good });
 
     expect(JSON.parse(ran.out)).toEqual([]);
+  });
+
+  it("remarks on files that rules name and that are not here, once each, and finds nothing wrong", async () => {
+    const here = fileURLToPath(import.meta.url);
+    const rules = `
+- action: Collect
+  actionner: kubernetes:script
+  parameters:
+    file: /nowhere/collect.sh
+- rule: Once
+  match: {}
+  actions: [{ action: Collect }, { action: Here, actionner: kubernetes:script, parameters: { file: ${here} } }]
+- rule: Again
+  match: {}
+  actions: [{ action: Collect }]
+`;
+
+    const text = await run(["check", "-r", "rules.yaml"], { "rules.yaml": rules });
+    const json = await run(["check", "-r", "rules.yaml", "-o", "json"], { "rules.yaml": rules });
+
+    const remark =
+      "rules.yaml:5:11: remark: the file /nowhere/collect.sh cannot be read on this machine: it does not exist (it must be there where Hallux runs)\n";
+    expect(text).toEqual({ out: "2 rules, 3 actions: no problems\n", err: remark, code: 0 });
+    expect(json).toEqual({ out: "[]\n", err: remark, code: 0 });
   });
 
   it("tells a file that cannot be read", async () => {

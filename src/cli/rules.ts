@@ -4,9 +4,10 @@ import { objection, protectNamespaces, protectSystemRoles } from "../engine/guar
 import { decodeEvent } from "../events/decode.ts";
 import type { FalcoEvent } from "../events/event.ts";
 import { type ReadText, readRules, unreadable } from "../rules/load.ts";
+import { remarksOn } from "../rules/named-files.ts";
 import { printRules } from "../rules/print.ts";
 import type { RulesReading } from "../rules/rule.ts";
-import { describeProblem, type Problem } from "../schema/problem.ts";
+import { describeProblem, describeRemark, type Problem } from "../schema/problem.ts";
 import { fileProblem } from "../schema/yaml.ts";
 import { explainRules, explanationText } from "./explanation.ts";
 
@@ -71,6 +72,8 @@ function checking(deps: RulesDeps) {
       return;
     }
     const actions = reading.effective.reduce((sum, rule) => sum + rule.actions.length, 0);
+    const remarks = await remarksOn(reading.files);
+    deps.writeError(remarks.map((remark) => `${describeRemark(remark)}\n`).join(""));
     const counts = `${count(reading.effective.length, "rule")}, ${count(actions, "action")}`;
     deps.write(options.output === "json" ? json([]) : `${counts}: no problems\n`);
   };

@@ -59,7 +59,7 @@ function rule(actions: readonly Action[], traits: Partial<Rule> = {}): Rule {
     name,
     description: undefined,
     conditions: [],
-    pinned: new Map(),
+    pinned: [],
     continue: true,
     dryRun: false,
     actions,

@@ -5,7 +5,7 @@ import { compileFields, type FieldProblem, type FieldsReader } from "../schema/r
 import type { Path } from "../schema/yaml.ts";
 import { readers } from "./grammar.ts";
 import { nameIn } from "./merge.ts";
-import type { Action } from "./rule.ts";
+import type { Action, NamedFile } from "./rule.ts";
 import { childOf, type Fault, type MapTree, mapIn, mergeMaps, plain, problemIn, type Tree } from "./tree.ts";
 
 /** What actions are checked against. */
@@ -15,6 +15,8 @@ export interface Known {
   readonly shared: ReadonlyMap<string, MapTree>;
   /** Readers of parameters, each compiled on first use. */
   readonly readerOf: (params: Fields) => FieldsReader;
+  /** Those that parameters name; filled on the way, as `found` is. */
+  readonly files: NamedFile[];
 }
 
 export function createKnown(catalogue: Catalogue, shared: ReadonlyMap<string, MapTree>): Known {
@@ -24,7 +26,7 @@ export function createKnown(catalogue: Catalogue, shared: ReadonlyMap<string, Ma
     compiled.set(params, reader);
     return reader;
   };
-  return { catalogue, shared, readerOf };
+  return { catalogue, shared, readerOf, files: [] };
 }
 
 /** One action of a rule over the shared action of its name. Undefined, with Problems, where it cannot be run. */
@@ -160,7 +162,31 @@ function parametersOf(entry: Actionner | Output, { tree, known, found }: Work): 
   if (fault !== undefined) {
     found.push(problemIn(tree, ["parameters"], { message: `${entry.id}: ${fault}`, at: "key" }));
   }
+  known.files.push(...filesIn(parameters ?? {}, entry.params, tree));
   return parameters;
+}
+
+function filesIn(parameters: Action["parameters"], params: Fields, tree: MapTree): readonly NamedFile[] {
+  return Object.entries(parameters).flatMap(([name, value]) =>
+    params[name]?.namesFile ? pathsIn(value, [name]).map((named) => namedFile(named, tree)) : [],
+  );
+}
+
+interface Named {
+  readonly file: string;
+  /** Among the parameters. */
+  readonly at: Path;
+}
+
+function pathsIn(value: unknown, at: Path): readonly Named[] {
+  return typeof value === "string"
+    ? [{ file: value, at }]
+    : Object.entries(value as Readonly<Record<string, string>>).map(([key, file]) => ({ file, at: [...at, key] }));
+}
+
+function namedFile({ file: path, at }: Named, tree: MapTree): NamedFile {
+  const { file, line, column, text } = problemIn(tree, ["parameters", ...at], { message: "" });
+  return { path, place: { file, line, column, text } };
 }
 
 /** The `parameters` of an action or an output. What was left out of a damaged one has been told. */

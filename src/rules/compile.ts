@@ -4,7 +4,7 @@ import { compileAction, createKnown, entryNamed, type Known } from "./compile-ac
 import { readers } from "./grammar.ts";
 import { compileMatch } from "./match.ts";
 import { actionsOf, type Merged } from "./merge.ts";
-import type { Action, EffectiveAction, EffectiveRule, Match, Rule } from "./rule.ts";
+import type { Action, EffectiveAction, EffectiveRule, Match, NamedFile, Rule } from "./rule.ts";
 import { type Fault, type MapTree, mapIn, plain, problemIn } from "./tree.ts";
 
 export interface CompiledRule {
@@ -12,11 +12,17 @@ export interface CompiledRule {
   readonly effective: EffectiveRule;
 }
 
+export interface Compiled {
+  readonly rules: readonly CompiledRule[];
+  readonly files: readonly NamedFile[];
+}
+
 /** Resolves and checks everything. The rules are to be used only where no Problem was found. */
-export function compileRules(merged: Merged, catalogue: Catalogue, found: Problem[]): readonly CompiledRule[] {
+export function compileRules(merged: Merged, catalogue: Catalogue, found: Problem[]): Compiled {
   const known = createKnown(catalogue, merged.actions);
   compileUnused(merged, known, found);
-  return [...merged.rules].flatMap(([name, tree]) => compileRule(tree, { name, merged, known, found }) ?? []);
+  const rules = [...merged.rules].flatMap(([name, tree]) => compileRule(tree, { name, merged, known, found }) ?? []);
+  return { rules, files: known.files };
 }
 
 /** A shared action that no rule uses is held to the same as if one did. */

@@ -91,24 +91,8 @@ export function fieldsAre(groups: readonly (readonly FieldTest[])[]): Condition 
   };
 }
 
-/** The fields that `=` holds to some values, whichever of the groups it is that holds. */
-export function pinnedBy(groups: readonly (readonly FieldTest[])[]): ReadonlyMap<string, readonly string[]> {
-  const [first = [], ...others] = groups.map(valuesOf);
-  const pinned = new Map([...first].map(([field, value]) => [field, new Set([value])]));
-  for (const group of others) {
-    for (const [field, values] of pinned) {
-      const value = group.get(field);
-      if (value === undefined) {
-        pinned.delete(field);
-      } else {
-        values.add(value);
-      }
-    }
-  }
-  return new Map([...pinned].map(([field, values]) => [field, [...values]]));
-}
-
-function valuesOf(group: readonly FieldTest[]): ReadonlyMap<string, string> {
+/** The fields that `=` holds to a value where this group holds. */
+export function pinnedBy(group: readonly FieldTest[]): ReadonlyMap<string, string> {
   return new Map(group.flatMap(({ field, operator, value }) => (operator === "=" ? [[field, value] as const] : [])));
 }
 

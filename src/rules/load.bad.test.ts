@@ -6,6 +6,8 @@ import { loadRules } from "./load.ts";
 
 const folder = new URL("fixtures/bad/", import.meta.url);
 
+const nameRule = "at most 63 letters, digits and -_. with a letter or digit at both ends";
+
 /** Each file of fixtures/bad, named after its fault, and all that is told of it (without the file's name). */
 const faults: [name: string, problems: string[]][] = [
   ["action-that-is-a-text", ['4:13: error: an action of a rule is a map (write "- action: <name>")']],
@@ -39,6 +41,15 @@ const faults: [name: string, problems: string[]][] = [
     ['4:9: error: "k8s.ns.name" is no condition (write field=value or field!=value)'],
   ],
   ["field-condition-without-value", ['4:9: error: "k8s.ns.name!=" has no value after the operator']],
+  [
+    "label-that-kubernetes-refuses",
+    [
+      `8:23: error: "labels.suspicious" must be a label's value (${nameRule}), not "yes, very"`,
+      `9:11: error: the key "-owner" of "labels" must be a label's key, such as suspicious or example.com/owner (${nameRule}; before it perhaps a DNS name and a slash)`,
+      `10:11: error: the key "example.com/seen by" of "labels" must be a label's key, such as suspicious or example.com/owner (${nameRule}; before it perhaps a DNS name and a slash)`,
+      `12:17: error: "labels.file" must be a label's value (${nameRule}), not "\${FD_NAME}"`,
+    ],
+  ],
   [
     "many-at-once",
     [
@@ -80,13 +91,23 @@ const faults: [name: string, problems: string[]][] = [
   ["rule-without-actions", ['1:9: error: rule "Shell" has no actions']],
   ["rule-without-match", ['1:9: error: rule "Shell" has no "match" (write "match: {}" for every event)']],
   ["shared-action-without-actionner", ['1:11: error: action "Stop" has no actionner']],
+  [
+    "token-that-is-none",
+    [
+      `4:11: error: "file" must be a text in which each "\${" begins a token such as \${FD_NAME}, not "/proc/\${PROC_PID/exe"`,
+      `13:27: error: "file" must be a text in which each "\${" begins a token such as \${FD_NAME}, not "\${FD_NAME}\${fd.name}"`,
+    ],
+  ],
   ["two-documents", ["9:1: error: a second YAML document begins here (put everything into one document, without ---)"]],
   ["unknown-action-key", ['7:7: error: unknown key "ignore_error" (did you mean "ignore_errors"?)']],
   [
     "unknown-actionner",
     ['6:18: error: unknown actionner "kubernetes:terminat" (did you mean "kubernetes:terminate"?)'],
   ],
-  ["unknown-alias", ["2:10: error: no anchor &shell stands before this alias"]],
+  [
+    "unknown-alias",
+    ["2:10: error: no anchor of this name stands before the alias (a text that begins with * needs quotes)"],
+  ],
   ["unknown-context", ['7:29: error: unknown context "k8snodes" (did you mean "k8snode"?)']],
   ["unknown-match-key", ['3:5: error: unknown key "rule" (did you mean "rules"?)']],
   ["unknown-notifier", ['2:26: error: unknown notifier "webhok" (did you mean "webhook"?)']],
@@ -96,7 +117,7 @@ const faults: [name: string, problems: string[]][] = [
   ["unknown-parameter", ['8:9: error: unknown key "ignore_daemonset" (did you mean "ignore_daemonsets"?)']],
   ["unknown-priority", ['3:15: error: unknown priority ">=Critcal" (did you mean "Critical"?)']],
   ["unknown-rule-key", ['2:3: error: unknown key "dryrun" (did you mean "dry_run"?)']],
-  ["unknown-tag", ["2:16: error: not valid YAML: Unresolved tag: !include"]],
+  ["unknown-tag", ["2:16: error: not valid YAML: unknown tag (a text that begins with ! needs quotes)"]],
   ["wrong-type-of-actions", ['4:12: error: "actions" must be a list, not "Label"']],
   ["wrong-type-of-flag", ['2:13: error: "continue" must be true or false, not "yes please"']],
   ["wrong-type-of-list", ['3:12: error: "rules" must be a list, not "Terminal shell in container"']],

@@ -32,13 +32,14 @@ export async function readRules(
 
 function load(paths: readonly string[], files: readonly ParsedFile[], catalogue: Catalogue): RulesReading {
   const found = [...givenTwice(paths), ...files.flatMap(({ problems }) => problems)];
-  const compiled = compileRules(mergeFiles(files), catalogue, found);
+  const { rules, files: named } = compileRules(mergeFiles(files), catalogue, found);
   if (found.length > 0) {
     return { rules: undefined, problems: inOrder(unique(found), paths) };
   }
   return {
-    rules: createRuleSet(compiled.map(({ rule, effective }) => ({ rule, falcoRules: effective.match.rules ?? [] }))),
-    effective: compiled.map(({ effective }) => effective),
+    rules: createRuleSet(rules.map(({ rule, effective }) => ({ rule, falcoRules: effective.match.rules ?? [] }))),
+    effective: rules.map(({ effective }) => effective),
+    files: unique(named),
     problems: [],
   };
 }
@@ -78,9 +79,9 @@ function givenTwice(paths: readonly string[]): readonly Problem[] {
   return [...twice].map((path) => fileProblem(path, "the file is given twice"));
 }
 
-/** What is wrong in a shared action is found once for each rule that uses it. */
-function unique(problems: readonly Problem[]): readonly Problem[] {
-  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+/** What is found in a shared action is found once for each rule that uses it. */
+function unique<T>(found: readonly T[]): readonly T[] {
+  return [...new Map(found.map((one) => [JSON.stringify(one), one])).values()];
 }
 
 function inOrder(problems: readonly Problem[], paths: readonly string[]): readonly Problem[] {

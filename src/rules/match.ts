@@ -20,7 +20,7 @@ export interface CompiledMatch {
   /** Incomplete where something was found wrong. */
   readonly conditions: readonly Condition[];
   /** See `Rule`. */
-  readonly pinned: ReadonlyMap<string, readonly string[]>;
+  readonly pinned: readonly ReadonlyMap<string, string>[];
 }
 
 /** A key that is absent, and a list that is empty, is no condition. */
@@ -32,7 +32,7 @@ export function compileMatch(tree: MapTree, found: Problem[]): CompiledMatch {
   const fieldGroups = parseItems(output_fields, parseFieldTests, { ...items, key: "output_fields" });
   return {
     match,
-    pinned: pinnedBy(fieldGroups),
+    pinned: fieldGroups.map(pinnedBy),
     conditions: [
       ...(rules.length > 0 ? [ruleIsOneOf(rules)] : []),
       ...(priority === undefined ? [] : parseAt(["priority"], parsePriority(priority), items)),

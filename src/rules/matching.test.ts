@@ -305,7 +305,7 @@ function ruleOf({ name, rules = [], holds = true, ...sketch }: Sketch): Rule {
       ({ rule }) => (known.size === 0 || known.has(rule) ? undefined : "another rule"),
       () => (holds ? undefined : "never"),
     ],
-    pinned: new Map(),
+    pinned: [],
     continue: sketch.continue ?? true,
     dryRun: false,
     actions: [],

@@ -7,8 +7,8 @@ export interface Rule {
   readonly name: string;
   readonly description: string | undefined;
   readonly conditions: readonly Condition[];
-  /** Fields that have one of these values in every event that the rule applies to. */
-  readonly pinned: ReadonlyMap<string, readonly string[]>;
+  /** In every event that the rule applies to, the fields of one of these have these values; none: there is no such field. */
+  readonly pinned: readonly ReadonlyMap<string, string>[];
   /** Whether later rules are tried for the same event. */
   readonly continue: boolean;
   readonly dryRun: boolean;
@@ -81,7 +81,18 @@ export interface RuleSet {
   explain(event: FalcoEvent): readonly Explanation[];
 }
 
+/** A file that a rule's parameter names: it is read on the machine that Hallux runs on, when an action needs it. */
+export interface NamedFile {
+  readonly path: string;
+  readonly place: Pick<Problem, "file" | "line" | "column" | "text">;
+}
+
 /** Either a rule set, with what the merge made of the files, or the Problems that keep it from loading. */
 export type RulesReading =
-  | { readonly rules: RuleSet; readonly effective: readonly EffectiveRule[]; readonly problems: readonly [] }
+  | {
+      readonly rules: RuleSet;
+      readonly effective: readonly EffectiveRule[];
+      readonly files: readonly NamedFile[];
+      readonly problems: readonly [];
+    }
   | { readonly rules: undefined; readonly problems: readonly Problem[] };

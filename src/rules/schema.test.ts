@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import { rulesCatalogue } from "../../test/support/rules-catalogue.ts";
-import { isCidr, isPrefix } from "../schema/read.ts";
+import { formats } from "../schema/read.ts";
 import { readYaml } from "../schema/yaml.ts";
 import { rulesSchema } from "./schema.ts";
 
@@ -10,7 +10,7 @@ const accepts = new Ajv({
   strict: true,
   strictTypes: false,
   strictRequired: false,
-  formats: { cidr: isCidr, prefix: isPrefix, uri: true },
+  formats,
 }).compile(rulesSchema(rulesCatalogue()));
 const bad = new URL("fixtures/bad/", import.meta.url);
 

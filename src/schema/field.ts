@@ -14,6 +14,8 @@ export interface FieldSchema {
   readonly format?: string;
   readonly items?: FieldSchema;
   readonly additionalProperties?: FieldSchema;
+  /** Of a map's keys. */
+  readonly propertyNames?: FieldSchema;
   readonly uniqueItems?: boolean;
 }
 
@@ -34,6 +36,8 @@ export interface Field<T = unknown> {
   readonly secret: boolean;
   /** A text for which the configuration also takes `<name>_file`, the path of a file that holds it. */
   readonly mayBeInFile?: boolean;
+  /** The text, or each value of the map, is the path of a file that is read on the machine that Hallux runs on, when it is used. */
+  readonly namesFile?: boolean;
   /** Turns a spelling that YAML or an environment variable makes likely (`"true"`, `5` for a text) into the type. */
   readonly tolerate: (value: unknown) => unknown;
   /** Only for the compiler. */
@@ -59,7 +63,8 @@ type Present<T, O> = O extends { required: true } | { default: T } ? T : T | und
 type TextOptions = Options<string> & Pick<FieldSchema, "minLength" | "pattern" | "format">;
 type IntegerOptions = Options<number> & Pick<FieldSchema, "minimum" | "maximum">;
 type ListOptions = Options<readonly string[]> & Pick<FieldSchema, "minItems"> & { readonly items?: FieldSchema };
-type MapOptions = Options<Readonly<Record<string, string>>> & Pick<FieldSchema, "minProperties">;
+type MapOptions = Options<Readonly<Record<string, string>>> &
+  Pick<FieldSchema, "minProperties"> & { readonly keys?: FieldSchema; readonly values?: FieldSchema };
 
 export function text<const O extends TextOptions>(summary: string, options?: O): Field<Present<string, O>> {
   const { minLength, pattern, format } = options ?? {};
@@ -100,13 +105,18 @@ export function textMap<const O extends MapOptions>(
   summary: string,
   options?: O,
 ): Field<Present<Readonly<Record<string, string>>, O>> {
-  const { minProperties } = options ?? {};
+  const { minProperties, keys: propertyNames, values = {} } = options ?? {};
   return field(
     summary,
-    { type: "object", additionalProperties: { type: "string" }, ...given({ minProperties }) },
+    { type: "object", additionalProperties: { type: "string", ...values }, ...given({ minProperties, propertyNames }) },
     options,
     toTextMap,
   );
+}
+
+/** The same field, of paths of files: see `namesFile`. */
+export function fileNames<T>(field: Field<T>): Field<T> {
+  return { ...field, namesFile: true };
 }
 
 export function integerMap<const O extends Options<Readonly<Record<string, number>>> & Pick<FieldSchema, "minimum">>(

@@ -13,9 +13,18 @@ export interface Problem {
 }
 
 /** `rules.yaml:12:7: error: unknown key "dryrun" (did you mean "dry_run"?)` */
-export function describeProblem({ file, line, column, message, hint }: Problem): string {
+export function describeProblem(problem: Problem): string {
+  return described(problem, "error");
+}
+
+/** The same of what keeps nothing from loading, and may still not be what its author thinks. */
+export function describeRemark(remark: Problem): string {
+  return described(remark, "remark");
+}
+
+function described({ file, line, column, message, hint }: Problem, kind: "error" | "remark"): string {
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
-  return `${place}: error: ${message}${hint === undefined ? "" : ` (${hint})`}`;
+  return `${place}: ${kind}: ${message}${hint === undefined ? "" : ` (${hint})`}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import type { Field, FieldSchema, Fields, ValuesOf } from "./field.ts";
+import { isAnnotationKey, isLabelKey, isLabelValue } from "./kubernetes-names.ts";
 import { didYouMean } from "./problem.ts";
 import { Secret } from "./secret.ts";
 import type { Path } from "./yaml.ts";
@@ -69,6 +70,22 @@ export function isPrefix(text: string): boolean {
   return text.length <= maxPrefixLength && (named || segments.join() === "");
 }
 
+/** Whether each `${` of a text begins a token, `${FD_NAME}`: any other one would stay as it is. */
+export function hasWholeTokens(text: string): boolean {
+  return !/\$\{(?![A-Z_][A-Z0-9_]*\})/.test(text);
+}
+
+/** The formats that a field's schema may have. */
+export const formats: Readonly<Record<string, (text: string) => boolean>> = {
+  cidr: isCidr,
+  prefix: isPrefix,
+  uri: (text) => URL.canParse(text),
+  tokens: hasWholeTokens,
+  "label-key": isLabelKey,
+  "label-value": isLabelValue,
+  "annotation-key": isAnnotationKey,
+};
+
 interface Compiled {
   readonly fields: Fields;
   /** Main names and aliases → the main name. */
@@ -92,9 +109,9 @@ function compile(fields: Fields, known: ReadonlyMap<string, string>): ValidateFu
     validateSchema: false,
     meta: false,
   });
-  ajv.addFormat("cidr", isCidr);
-  ajv.addFormat("prefix", isPrefix);
-  ajv.addFormat("uri", (text: string) => URL.canParse(text));
+  for (const [name, isOfIt] of Object.entries(formats)) {
+    ajv.addFormat(name, isOfIt);
+  }
   return ajv.compile({
     type: "object",
     properties: Object.fromEntries(
@@ -156,7 +173,7 @@ function read(raw: unknown, compiled: Compiled): FieldReading<Fields> {
   const values = { ...given };
   compiled.validate(values);
   const problems = [
-    ...uniqueByPath((compiled.validate.errors ?? []).map((error) => problemOf(error, compiled))),
+    ...uniqueByPlace((compiled.validate.errors ?? []).flatMap((error) => problemOf(error, compiled) ?? [])),
     ...missing(given, compiled.fields),
     ...givenTwice(given, compiled.fields),
   ];
@@ -228,8 +245,16 @@ function join(first: unknown, second: unknown): unknown {
   return isMap(first) && isMap(second) ? { ...second, ...first } : first;
 }
 
-function problemOf(error: ErrorObject, { fields, known }: Compiled): FieldProblem {
+/** Undefined for what only says that there is another error. */
+function problemOf(error: ErrorObject, { fields, known }: Compiled): FieldProblem | undefined {
   const path = pathOf(error);
+  if (error.keyword === "propertyNames") {
+    return undefined;
+  }
+  if (error.propertyName !== undefined) {
+    const message = `the key ${shown(error.propertyName)} of "${nameOf(path)}" must be ${expectation(error)}`;
+    return { path: [...path, error.propertyName], message, hint: undefined, at: "key" };
+  }
   if (error.keyword === "additionalProperties") {
     return unknownKey([...path, String(error.params["additionalProperty"])], known.keys());
   }
@@ -252,8 +277,8 @@ function wrong(path: Path, message: string): FieldProblem {
   return { path, message, hint: undefined, at: "value" };
 }
 
-function uniqueByPath(problems: readonly FieldProblem[]): readonly FieldProblem[] {
-  return [...new Map(problems.map((problem) => [JSON.stringify(problem.path), problem])).values()];
+function uniqueByPlace(problems: readonly FieldProblem[]): readonly FieldProblem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify([problem.path, problem.at]), problem])).values()];
 }
 
 function pathOf({ instancePath }: ErrorObject): Path {
@@ -279,10 +304,15 @@ const typeWords: Readonly<Record<NonNullable<FieldSchema["type"]>, string>> = {
   object: "a map of keys and values",
 };
 
+const nameRule = "at most 63 letters, digits and -_. with a letter or digit at both ends";
 const formatWords: Readonly<Record<string, string>> = {
   cidr: "an IP range such as 10.0.0.0/8",
   prefix: "a path such as evidence/pcap, of letters, digits and !_.*'()=@+,:-",
   uri: "a URL",
+  tokens: `a text in which each "\${" begins a token such as \${FD_NAME}`,
+  "label-key": `a label's key, such as suspicious or example.com/owner (${nameRule}; before it perhaps a DNS name and a slash)`,
+  "label-value": `a label's value (${nameRule})`,
+  "annotation-key": `an annotation's key, such as note or example.com/note (${nameRule}; before it perhaps a DNS name and a slash)`,
 };
 
 /** What the schema wants: completes "must be …". */

@@ -35,7 +35,7 @@ export function fullRole(): readonly PolicyRule[] {
     examples.flatMap(({ rule }) => rulesIn(rule)),
   );
   const contexts = [...realCatalogue.contexts.keys()].flatMap((id) => rulesIn(ruleWithContext(id)));
-  const anywhere = [...rules, ...contexts].map((rule) => ({ ...rule, pinned: new Map() }));
+  const anywhere = [...rules, ...contexts].map((rule) => ({ ...rule, pinned: [] }));
   return clusterRole(needed(anywhere, [...realCatalogue.notifiers.keys()]));
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { annotation } from "../../actionners/kubernetes/annotation.ts";
 import { TargetGone } from "../../src/catalogue/errors.ts";
+import { compileFields } from "../../src/schema/read.ts";
 import { useCluster } from "../support/cluster.ts";
 import { eventOf } from "../support/events.ts";
 import { runActionner } from "../support/run-actionner.ts";
@@ -72,18 +73,37 @@ describe("kubernetes:annotation", () => {
     expect(error).toBeInstanceOf(TargetGone);
   });
 
-  it("fails with the server's words where a key is none", async () => {
+  it("fails with the server's words where the annotations are too large together", async () => {
     const namespace = await cluster.namespace();
     await cluster.pod(namespace, { name: "cart-1" });
 
     const error = await runActionner(annotation, {
       cluster,
       event: eventOf({ pod: `${namespace}/cart-1` }),
-      params: { annotations: { "not a key": "seen" } },
+      params: { annotations: { note: "x".repeat(256 * 1024) } },
     });
 
     expect(error).toMatchObject({ code: "invalid", message: expect.stringContaining("metadata.annotations") });
   });
+
+  it.each(["note", "Example.COM/Note", "not a key", "a/b/c", "/a", "ä"])(
+    "takes of a rules file the keys that Kubernetes takes, and no others: %j",
+    async (key) => {
+      const namespace = await cluster.namespace();
+      await cluster.pod(namespace, { name: "cart-1" });
+      const target = { kind: "pod", namespace, name: "cart-1", uid: undefined } as const;
+      const signal = AbortSignal.timeout(10_000);
+
+      const { problems } = compileFields(annotation.params).read({ annotations: { [key]: "seen" } });
+      const patched = cluster.kubernetes.real.patchPod(target, { annotations: { [key]: "seen" } }, signal);
+
+      const answer = await patched.then(
+        () => "taken",
+        ({ code, message }) => `${code}: ${message}`,
+      );
+      expect(answer).toMatch(problems.length === 0 ? /^taken$/ : /^invalid: .*metadata\.annotations/s);
+    },
+  );
 
   it("uses every permission that it declares", () => {
     expect(cluster.permissions.unused(annotation)).toEqual([]);

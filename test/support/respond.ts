@@ -77,7 +77,7 @@ function ruleOf(actionner: Actionner, parameters: Readonly<Record<string, unknow
     name: "a rule",
     description: undefined,
     conditions: [],
-    pinned: new Map(),
+    pinned: [],
     continue: true,
     dryRun: false,
     actions: [action],

@@ -8,7 +8,7 @@ import {
 } from "../../src/catalogue/catalogue.ts";
 import { success } from "../../src/catalogue/outcome.ts";
 import type { TargetKind } from "../../src/events/target.ts";
-import { choice, type Fields, flag, integer, text, textList, textMap } from "../../src/schema/field.ts";
+import { choice, type Fields, fileNames, flag, integer, text, textList, textMap } from "../../src/schema/field.ts";
 
 /** Entries whose parameters, outputs and targets differ in all the ways that a rules file can get wrong; they do nothing. */
 export function rulesCatalogue(): Catalogue {
@@ -31,7 +31,12 @@ export function rulesCatalogue(): Catalogue {
 }
 
 const label = actionner("kubernetes:label", {
-  labels: textMap("Labels to set", { required: true, minProperties: 1 }),
+  labels: textMap("Labels to set", {
+    required: true,
+    minProperties: 1,
+    keys: { format: "label-key" },
+    values: { format: "label-value" },
+  }),
   level: choice("What is labelled", ["pod", "node"], { default: "pod" }),
 });
 
@@ -60,7 +65,7 @@ const exec = actionner("kubernetes:exec", {
 });
 
 const script = {
-  ...actionner("kubernetes:script", { script: text("The script"), file: text("A file that holds it") }),
+  ...actionner("kubernetes:script", { script: text("The script"), file: fileNames(text("A file that holds it")) }),
   check: ({ script, file }: Readonly<Record<string, unknown>>) =>
     (script === undefined) === (file === undefined) ? 'give either "script" or "file"' : undefined,
 };
@@ -71,7 +76,7 @@ const log = {
 };
 
 const download = {
-  ...actionner("kubernetes:download", { file: text("Its path", { required: true }) }),
+  ...actionner("kubernetes:download", { file: text("Its path", { required: true, format: "tokens" }) }),
   output: "required" as const,
 };
 

@@ -1,4 +1,6 @@
+import { ActionError } from "../../catalogue/errors.ts";
 import type { Api } from "./api.ts";
+import { describePermission } from "./permission.ts";
 import type { Kubernetes } from "./port.ts";
 
 export function accessCalls({ authorization, via }: Api): Pick<Kubernetes, "reviewAccess"> {
@@ -10,10 +12,11 @@ export function accessCalls({ authorization, via }: Api): Pick<Kubernetes, "revi
         { body: { spec: { resourceAttributes } } },
         via(signal),
       );
-      return {
-        allowed: status?.allowed === true,
-        reason: status?.reason || status?.evaluationError || "no role allows it",
-      };
+      if (typeof status?.allowed !== "boolean") {
+        const what = describePermission({ verb, apiGroup: group, resource: qualified, namespace, name });
+        throw new ActionError("unavailable", `the API server does not say whether it permits to ${what}`);
+      }
+      return { allowed: status.allowed, reason: status.reason || status.evaluationError || "no role allows it" };
     },
   };
 }
