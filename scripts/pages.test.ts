@@ -71,7 +71,7 @@ describe("referencePages", () => {
 
     expect(page).toContain("| `auth.bearer_token` | `AUTH_BEARER_TOKEN` | text, secret |");
     expect(page).toContain("| `notifiers.webhook.url` | `NOTIFIERS_WEBHOOK_URL` | URL | required |");
-    expect(page).toMatch(/`watch_rules` .* No effect: /);
+    expect(page).toMatch(/`deduplication.leader_election` .* No effect: /);
   });
 
   it("tells every variable that a template can say", () => {
@@ -79,6 +79,15 @@ describe("referencePages", () => {
 
     expect(page).toContain("| `outcome.message` | What was done, or why not |");
     expect(page?.match(/^\| `/gm)?.length).toBe(Object.keys(variables).length);
+  });
+
+  it("tells every metric, with the values of its labels and its buckets", () => {
+    const page = referencePages(sampleCatalogue(), sampleProgram()).get("metrics.md");
+
+    expect(page).toContain("| `hallux_rule_matches_total` | counter | `rule` | Events that matched the rule |");
+    expect(page).toContain("| `result` | `hallux_notifications_total` | `success`, `failure`, `dropped` |");
+    expect(page).toContain("| `notifier` | `hallux_notifications_total`, `hallux_notification_duration_seconds`,");
+    expect(page).toMatch(/\| `hallux_accept_duration_seconds` \| 0\.0005, .*, 5 \|\n/);
   });
 
   it("tells every command with its options", () => {

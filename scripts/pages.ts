@@ -4,9 +4,15 @@ import type { Catalogue } from "../src/catalogue/catalogue.ts";
 import { describeEntries, describeFields, type EntryKind } from "../src/catalogue/describe.ts";
 import { code, defaultText, markdownEntry, markdownTable, sentenceOf, traitText } from "../src/catalogue/render.ts";
 import { variableOf } from "../src/config/given.ts";
-import { type Section, sectionsOf, withoutEffect } from "../src/config/schema.ts";
+import { atStartOnly, type Section, sectionsOf, switchedAtStartOnly, withoutEffect } from "../src/config/schema.ts";
 import { rulesSchema } from "../src/rules/schema.ts";
-import { metricDefinitions } from "../src/telemetry/otel-metrics.ts";
+import {
+  type MetricDefinition,
+  maxSeries,
+  metricDefinitions,
+  openLabels,
+  overflowLabel,
+} from "../src/telemetry/definitions.ts";
 
 /** The reference, file by file: everything in it is declared in the code. */
 export function referencePages(catalogue: Catalogue, program: Command): ReadonlyMap<string, string> {
@@ -99,47 +105,83 @@ function configurationPage(catalogue: Catalogue): string {
     "lists are separated by commas or blanks, maps are `name=value,name=value`. An empty setting counts as absent, but for `auth`.",
     "A secret can stay in a file of its own: instead of `bearer_token`, `bearer_token_file` (`AUTH_BEARER_TOKEN_FILE`) names it. So can",
     "a template (`template_file`) and certificates (`ca_file`).",
-    "`hallux config print` shows what is in effect and why.",
+    "`hallux config print` shows what is in effect and why. All but what says otherwise is in force as soon as it is",
+    "[loaded again](../configuration.md#reload).",
   ].join("\n");
   return page("Configuration", introduction, sectionsOf(catalogue).map(configurationSection));
 }
 
 function configurationSection({ path, summary, fields }: Section): string {
   const name = path.join(".");
+  const notes = notesOn(name);
   const rows = describeFields(fields).map((field) => {
     const dotted = [...path, field.name].join(".");
     const fallback = defaultText(field);
-    const note = withoutEffect[dotted];
     return [
       code(dotted),
       code(variableOf(path, field.name)),
       field.type,
       field.required ? "required" : fallback === undefined ? "" : code(fallback),
-      note === undefined ? sentenceOf(field) : `${sentenceOf(field)}. No effect: ${note}`,
+      [sentenceOf(field), ...notesOn(dotted).filter((note) => !notes.includes(note))].join(". "),
     ];
   });
-  const note = withoutEffect[name];
   return [
     `## ${name === "" ? "General" : name}\n`,
-    summary === "" ? "" : `${summary}.${note === undefined ? "" : ` No effect: ${note}.`}\n`,
+    summary === "" ? "" : `${[summary, ...notes].join(". ")}.\n`,
     rows.length === 0 ? "No settings.\n" : markdownTable(["Setting", "Variable", "Type", "Default", "Meaning"], rows),
   ]
     .filter((part) => part !== "")
     .join("\n");
 }
 
+/** On a setting, or a section. */
+function notesOn(name: string): readonly string[] {
+  const effect = withoutEffect[name];
+  return [
+    ...(effect === undefined ? [] : [`No effect: ${effect}`]),
+    ...(includes(atStartOnly, name) || includes(atStartOnly, name.split(".")[0]) ? ["Read at start only"] : []),
+    ...(includes(switchedAtStartOnly, name) ? ["Whether it is given is read at start only"] : []),
+  ];
+}
+
+function includes(names: readonly string[], name: string | undefined): boolean {
+  return name !== undefined && names.includes(name);
+}
+
 function metricsPage(): string {
-  const rows = Object.values(metricDefinitions).map(({ name, type, labels, help }) => [
-    code(name),
-    type,
-    labels.map(code).join(", "),
-    help,
+  const definitions: readonly MetricDefinition[] = Object.values(metricDefinitions);
+  const introduction = [
+    "On `GET /metrics`, in the Prometheus text format, or as OpenMetrics 1.0 for a scraper that asks for it, as Prometheus does. What to look at:",
+    "[operations.md](../operations.md#watch).",
+  ].join("\n");
+  const rows = definitions.map(({ name, type, labels, help }) => [code(name), type, labels.map(code).join(", "), help]);
+  return page("Metrics", introduction, [
+    markdownTable(["Metric", "Type", "Labels", "Meaning"], rows),
+    "## Labels\n",
+    `None of them ever holds what came with an event. What goes beyond ${maxSeries} label sets of a metric is counted together, under \`${overflowLabel}="true"\`.\n`,
+    markdownTable(["Label", "Of", "Values"], labelRows(definitions)),
+    "## Buckets\n",
+    markdownTable(["Histogram", "Upper bounds, in seconds"], definitions.flatMap(bucketRow)),
+    "## Exemplars\n",
+    "As OpenMetrics each bucket of a histogram names the last event in it: `event_id` is the `event` that the sender was answered and `event_id` in the log, `trace_id` its",
+    "trace, where it is traced. Prometheus keeps them with `--enable-feature=exemplar-storage`.\n",
   ]);
-  return page(
-    "Metrics",
-    "On `GET /metrics`, in the Prometheus text format. Labels never hold what came with an event.",
-    [markdownTable(["Metric", "Type", "Labels", "Meaning"], rows)],
+}
+
+/** Labels with the same values in one row. */
+function labelRows(definitions: readonly MetricDefinition[]): readonly (readonly string[])[] {
+  const known: Readonly<Record<string, string>> = openLabels;
+  const pairs = definitions.flatMap(({ name, labels, values }) =>
+    labels.map((label) => ({ label, name, words: values?.[label]?.map(code).join(", ") ?? known[label] ?? "" })),
   );
+  const groups = Map.groupBy(pairs, ({ label, words }) => `${label} ${words}`);
+  return [...groups.values()].flatMap((same) =>
+    same.slice(0, 1).map(({ label, words }) => [code(label), same.map(({ name }) => code(name)).join(", "), words]),
+  );
+}
+
+function bucketRow({ name, buckets }: MetricDefinition): readonly (readonly string[])[] {
+  return buckets === undefined ? [] : [[code(name), buckets.join(", ")]];
 }
 
 function commandLinePage(program: Command): string {

@@ -7,10 +7,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { loadedFrom } from "../test/support/loaded.ts";
 import { realCatalogue } from "../test/support/real-catalogue.ts";
-import { loadConfig } from "./config/load.ts";
 import { startHallux } from "./hallux.ts";
-import { loadRules } from "./rules/load.ts";
 
 const labelRule = `
 - rule: Label
@@ -58,9 +57,7 @@ it("lets go of the ledger where it cannot start", async () => {
   const apiServer = await silentServer();
   const directory = mkdtempSync(join(tmpdir(), "hallux-test-"));
   const place = { LEDGER_PATH: directory, SHUTDOWN_DELAY_SECONDS: "0" };
-  await expect(
-    start({ ...place, TLS_CERT_FILE: "cert", TLS_KEY_FILE: "key", TLS_CLIENT_CA_FILE: "ca" }, apiServer),
-  ).rejects.toThrow("holds no certificate");
+  await expect(start({ ...place, LISTEN_PORT: String(apiServer) }, apiServer)).rejects.toThrow("EADDRINUSE");
 
   const hallux = await start(place, apiServer);
 
@@ -102,29 +99,18 @@ async function server(answer: RequestListener): Promise<number> {
   return (listening.address() as AddressInfo).port;
 }
 
-function start(env: Readonly<Record<string, string>>, apiServerPort: number) {
-  const catalogue = realCatalogue;
-  const readFile = () => "";
-  const { config, problems } = loadConfig({
-    env: { LISTEN_ADDRESS: "127.0.0.1", LISTEN_PORT: "0", ...env },
-    readFile,
-    catalogue,
-  });
-  const { rules } = loadRules([{ path: "rules.yaml", text: labelRule }], catalogue);
-  if (config === undefined || rules === undefined) {
-    throw new Error(JSON.stringify(problems));
-  }
+async function start(env: Readonly<Record<string, string>>, apiServerPort: number) {
   return startHallux({
-    config,
-    rules,
-    catalogue,
+    ...(await loadedFrom({ env: { LISTEN_ADDRESS: "127.0.0.1", LISTEN_PORT: "0", ...env }, rules: labelRule })),
+    catalogue: realCatalogue,
     logger: pino({ level: "silent" }),
     version: "0",
     kubeconfig: { from: "text", text: kubeconfigOf(apiServerPort) },
-    readFile,
+    readFile: () => "",
     metadataDisabled: true,
     stateDirectory: mkdtempSync(join(tmpdir(), "hallux-test-")),
     pid: process.pid,
+    usage: () => ({ cpuSeconds: 0, residentBytes: 0 }),
   });
 }
 

@@ -1,33 +1,32 @@
 import { randomUUIDv7 } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { createApi } from "./api/api.ts";
+import { type Api, createApi } from "./api/api.ts";
+import { createReloadPage } from "./api/reload.ts";
 import { apiToken } from "./api/token.ts";
 import type { Catalogue } from "./catalogue/catalogue.ts";
-import { neededPermissions } from "./catalogue/permissions.ts";
-import { createAws, dryRunAws } from "./clients/aws/adapter.ts";
-import type { ClientSets } from "./clients/clients.ts";
-import { createGcp } from "./clients/gcp/adapter.ts";
-import { createHttp } from "./clients/http/adapter.ts";
-import { createKubernetes, type KubernetesClients } from "./clients/kubernetes/adapter.ts";
+import { createClientSets } from "./client-sets.ts";
+import { createKubernetes } from "./clients/kubernetes/adapter.ts";
 import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
-import { createMailers } from "./clients/mail/adapter.ts";
-import { createMinio } from "./clients/minio/adapter.ts";
-import type { MinioSettings } from "./clients/minio/settings.ts";
-import { dryRunStore } from "./clients/object-store.ts";
 import type { Config } from "./config/schema.ts";
 import { ledgerDirectory } from "./config/state-directory.ts";
-import { type Engine, startEngine } from "./engine/engine.ts";
+import { type Engine, type EngineSettings, startEngine } from "./engine/engine.ts";
 import { protectNamespaces, protectSystemRoles, refuseMirrorPods } from "./engine/guard.ts";
-import { createNotifications } from "./engine/notifications.ts";
-import { createPermits } from "./engine/permits.ts";
+import { createNotifications, type Notifications } from "./engine/notifications.ts";
+import { createPermits, type Permits } from "./engine/permits.ts";
 import { createIntake, type Intake, type IntakeSettings } from "./intake/intake.ts";
+import { pathOf, reloadPath } from "./intake/paths.ts";
+import { createKubernetesAccess, type KubernetesAccess } from "./kubernetes-access.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import { openLedger } from "./open-ledger.ts";
-import { checkPermissions } from "./permission-check.ts";
-import type { RuleSet } from "./rules/rule.ts";
-import { Secret } from "./schema/secret.ts";
-import { createMetrics } from "./telemetry/otel-metrics.ts";
+import { openTelemetry, type Telemetry } from "./open-telemetry.ts";
+import { describeProblem } from "./schema/problem.ts";
+import { changeOf } from "./settings/change.ts";
+import type { Contents } from "./settings/contents.ts";
+import type { LoadedSettings, Settings, SettingsReading } from "./settings/load.ts";
+import { createReloader, type ReloadCause, type Reloaded, type Reloader } from "./settings/reload.ts";
+import { createWatch, type Watch } from "./settings/watch.ts";
+import type { ProcessUsage } from "./telemetry/observed.ts";
 
 const loadAgainMs = 5_000;
 const notifierLimits = {
@@ -43,13 +42,15 @@ const giveBackMs = 5_000;
 const patience = { firstMs: 100, longestMs: 1_000, totalMs: 2_000 };
 
 export interface HalluxOptions {
-  readonly config: Config;
-  readonly rules: RuleSet;
+  /** What it starts with. */
+  readonly loaded: LoadedSettings;
+  /** Loads it again; `known` is what some of the files hold. */
+  readonly load: (known: Contents) => Promise<SettingsReading>;
   readonly catalogue: Catalogue;
   readonly logger: Logger;
   readonly version: string;
   readonly kubeconfig: KubeconfigSource;
-  /** UTF-8; throws where it cannot. For the certificates. */
+  /** UTF-8; throws where it cannot. For what is read at start only. */
   readonly readFile: (path: string) => string;
   /** Nothing asks the AWS instance metadata service. */
   readonly metadataDisabled: boolean;
@@ -58,234 +59,321 @@ export interface HalluxOptions {
   /** Where the ledger is, unless `ledger.path` says otherwise. */
   readonly stateDirectory: string;
   readonly pid: number;
+  /** Of this process, for the metrics. */
+  readonly usage: () => ProcessUsage;
 }
 
 export interface Hallux {
   readonly address: string;
   readonly port: number;
+  /** Loads configuration and rules again, and puts them in force where nothing is wrong with them. Rejects where Hallux stops. */
+  reload(cause: ReloadCause): Promise<Reloaded>;
   /** Takes no more events, lets running actions end within the grace period, interrupts the rest. */
   stop(): Promise<void>;
 }
 
-/**
- * Puts the house together and listens. Rejects where the port is taken, a certificate cannot be read, or another process has the
- * ledger.
- */
+/** Puts the house together and listens. Rejects where the port is taken, or another process has the ledger. */
 export async function startHallux(options: HalluxOptions): Promise<Hallux> {
-  const { config, logger } = options;
+  const { logger } = options;
+  const { config } = options.loaded.settings;
   const kubernetes = createKubernetes({ kubeconfig: options.kubeconfig });
-  const ledger = await openLedger(options);
-  const metrics = createMetrics({ version: options.version, backlog: () => ledger.backlog() });
-  const house: House = {
-    options,
-    clients: clientSets(kubernetes, options),
-    ledger,
-    metrics,
-    unready: new Map(),
-    clock: () => new Date(),
-    newId: () => randomUUIDv7(),
-  };
-  const stopping = new AbortController();
+  const notifiers = namesOf(options.loaded.settings, options);
+  const { metrics, traces, ...telemetry } = await openTelemetry({ ...options, config, notifiers });
+  const ledger = await openLedger({ ...options, config });
+  const unready: Unready = new Map();
+  const common = { options, ledger, metrics, traces, unready, clock: () => new Date(), newId: () => randomUUIDv7() };
+  const inForce = await createInForce({
+    ...common,
+    clientsFor: createClientSets({ googleCredentials: undefined, ...options, kubernetes }),
+    reload: () => reloader.reload("request"),
+  });
+  const house: House = { ...common, inForce };
+  observeHouse(house);
 
-  const intake = await intakeOf(house).catch(async (error: unknown) => {
+  const intake = intakeOf(house, () => statusOf(reloader));
+  const { engine, permits, notifications } = engineOf(house);
+  const access = createKubernetesAccess({ ...house, ...options, client: kubernetes, againMs: loadAgainMs });
+  const watch = createWatch({ changed: () => unlessStopping(reloader.reload("files"), unready), logger });
+  const reloader = reloaderOf(house, { intake, permits, notifications, access, watch });
+  const { address, port } = await intake.listen().catch(async (error: unknown) => {
+    await engine.stop(0);
     // Its threads would keep the process alive, and the directory with it.
     await ledger.close();
     throw error;
   });
-  const engine = engineOf(house);
-  const { address, port } = await intake.listen().catch(async (error: unknown) => {
-    await engine.stop(0);
-    await ledger.close();
-    throw error;
-  });
-  if (usesKubernetes(options)) {
-    const { signal } = stopping;
-    const needed = neededOf(options);
-    void loadKubernetes(kubernetes, { unready: house.unready, logger, signal }).then(() =>
-      checkPermissions(needed, { kubernetes: kubernetes.real, metrics, logger, againMs: loadAgainMs, signal }),
-    );
-  }
+  access.follow(inForce.settings());
+  followFiles(watch, options.loaded.contents.keys(), config);
 
   return {
     address,
     port,
+    reload: reloader.reload,
     async stop() {
-      house.unready.set("stopping", "Hallux is stopping");
-      stopping.abort();
-      await sleep(config.shutdown_delay_seconds * 1000);
-      const graceMs = config.shutdown_grace_seconds * 1000;
+      unready.set("stopping", "Hallux is stopping");
+      watch.close();
+      reloader.stop();
+      access.stop();
+      const { shutdown_delay_seconds: delay, shutdown_grace_seconds: grace } = inForce.settings().config;
+      await sleep(delay * 1000);
+      const graceMs = grace * 1000;
+      const until = performance.now() + graceMs;
       // Together: a slow sender must not use up the grace period of the actions. What it sends waits in the ledger.
       await Promise.all([intake.close(graceMs), engine.stop(graceMs)]);
-      await ledger.close();
+      await Promise.all([ledger.close(), telemetry.close(Math.max(0, until - performance.now()))]);
       await kubernetes.close();
     },
   };
 }
 
+/** Why events cannot be handled, by what is at fault. */
+type Unready = Map<string, string>;
+
 /** What the rooms have in common. */
 interface House {
   readonly options: HalluxOptions;
-  readonly clients: ClientSets;
+  readonly inForce: InForce;
   readonly ledger: Ledger;
-  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly metrics: Telemetry["metrics"];
+  readonly traces: Telemetry["traces"];
   readonly unready: Unready;
   readonly clock: () => Date;
   readonly newId: () => string;
 }
 
-async function intakeOf({ options, ledger, metrics, unready, clock, newId }: House): Promise<Intake> {
-  const { config, logger, stateDirectory } = options;
-  const directory = ledgerDirectory(config.ledger, stateDirectory);
-  const token = await apiToken({ configured: config.api.token, directory, logger });
-  return createIntake(intakeSettings(options), {
-    ledger,
-    metrics,
-    renderMetrics: metrics.render,
-    logger,
-    readiness: () => [...unready.values()],
-    api: createApi({ ledger, token, logger, clock }),
-    newId,
-    clock,
+/** The settings that all go by, and what is made of them. */
+interface InForce {
+  settings(): Settings;
+  engine(): EngineSettings;
+  /** For what is below `/api/`, and for `/-/reload`. */
+  api(): Api;
+  /** Makes all that takes their place; the answer puts it there. */
+  prepare(settings: Settings): Promise<() => void>;
+}
+
+interface InForceOptions extends Omit<House, "inForce"> {
+  readonly clientsFor: (settings: Settings) => EngineSettings["clients"];
+  readonly reload: () => Promise<Reloaded>;
+}
+
+async function createInForce(options: InForceOptions): Promise<InForce> {
+  const make = async (settings: Settings) => ({
+    settings,
+    engine: engineSettings(settings, options.clientsFor(settings)),
+    api: await apiOf(settings, options),
   });
-}
+  let current = await make(options.options.loaded.settings);
 
-function engineOf({ options, clients, ledger, metrics, clock, newId }: House): Engine {
-  const { config, logger } = options;
-  const dropped = (notifier: string, count: number) =>
-    logger.warn({ notifier, count }, "notifications dropped: the notifier's queue is full");
-  return startEngine({
-    ledger,
-    rules: () => options.rules,
-    clients,
-    guards: [protectNamespaces(protectedNamespaces(config)), protectSystemRoles, refuseMirrorPods],
-    notifications: createNotifications({
-      ...notifierLimits,
-      notifiers: notifiersOf(options),
-      clients: clients.real,
-      dropped,
-    }),
-    defaultNotifiers: config.default_notifiers,
-    metrics,
-    logger,
-    newId,
-    clock,
-    actionTimeoutMs: config.action_timeout_seconds * 1000,
-    patience,
-    retryMs: config.action_retry_seconds * 1000,
-    permits: createPermits({ total: config.concurrency, of: limitOf(options) }),
-    room,
-    giveBackMs,
-    logEveryEvent: config.print_all_events,
-  });
-}
-
-/** Why events cannot be handled, by what is at fault. */
-type Unready = Map<string, string>;
-
-/**
- * The client is slow to load: it is done before an event needs it, and after the port is open. Where the kubeconfig cannot be
- * read it is tried again: it may be mounted later.
- */
-async function loadKubernetes(client: KubernetesClients, peers: LoadingPeers): Promise<void> {
-  const { unready, logger, signal } = peers;
-  unready.set("kubernetes", "the Kubernetes client is loading");
-  for (let told = ""; !signal.aborted; ) {
-    const reason = await client.load().then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
-    );
-    if (reason === undefined) {
-      unready.delete("kubernetes");
-      return;
-    }
-    unready.set("kubernetes", reason);
-    if (reason !== told) {
-      logger.error({ reason }, "no access to kubernetes: set kubeconfig (or KUBECONFIG) to a file that gives it");
-      told = reason;
-    }
-    await sleep(loadAgainMs, undefined, { signal }).catch(() => undefined);
-  }
-}
-
-interface LoadingPeers {
-  readonly unready: Unready;
-  readonly logger: Logger;
-  /** Ends the trying. */
-  readonly signal: AbortSignal;
-}
-
-function neededOf({ rules: { rules }, config, catalogue }: HalluxOptions) {
-  return neededPermissions({ rules, defaultNotifiers: config.default_notifiers, catalogue });
-}
-
-/** Whether anything that the rules or the configuration ask for works on the cluster. */
-function usesKubernetes({ rules, catalogue, config }: HalluxOptions): boolean {
-  const entries = rules.rules.flatMap(({ actions, notifiers }) => [
-    ...actions.flatMap(({ actionner, contexts }) => [actionner, ...contexts]),
-    ...notifiers.map((id) => catalogue.notifiers.get(id)),
-  ]);
-  const told = config.default_notifiers.map((id) => catalogue.notifiers.get(id));
-  return [...entries, ...told].some((entry) => entry?.uses.includes("kubernetes"));
-}
-
-function clientSets(kubernetes: KubernetesClients, options: HalluxOptions): ClientSets {
-  const { config, metadataDisabled, googleCredentials } = options;
-  const {
-    region,
-    access_key: accessKey,
-    secret_key: secretKey,
-    role_arn: roleArn,
-    external_id: externalId,
-  } = config.aws;
-  const aws = createAws({ region, accessKey, secretKey, roleArn, externalId, metadataDisabled });
-  const http = createHttp();
-  const mail = createMailers();
-  const gcp = createGcp({ credentialsPath: config.gcp.credentials_path ?? googleCredentials }, http.real);
-  const minio = createMinio(minioSettings(config));
   return {
-    real: { kubernetes: kubernetes.real, aws, gcp: gcp.real, minio, http: http.real, mail: mail.real },
-    dryRun: {
-      kubernetes: kubernetes.dryRun,
-      aws: dryRunAws(aws),
-      gcp: gcp.dryRun,
-      minio: dryRunStore(minio),
-      http: http.dryRun,
-      mail: mail.dryRun,
+    settings: () => current.settings,
+    engine: () => current.engine,
+    api: () => current.api,
+    async prepare(settings) {
+      const next = await make(settings);
+      return () => {
+        current = next;
+      };
     },
   };
 }
 
-function minioSettings({ minio }: Config): MinioSettings {
-  const { endpoint, access_key: accessKey, secret_key: secretKey, use_ssl: tls, region } = minio;
-  return { endpoint, accessKey, secretKey, tls, region };
+async function apiOf({ config }: Settings, { options, ledger, metrics, clock, reload }: InForceOptions): Promise<Api> {
+  const { logger, stateDirectory } = options;
+  const directory = ledgerDirectory(config.ledger, stateDirectory);
+  const token = await apiToken({ configured: config.api.token, directory, logger });
+  const readApi = createApi({ ledger, token, metrics, logger, clock });
+  const reloadPage = createReloadPage({ reload, token, logger, clock });
+  return (request, response) => (pathOf(request) === reloadPath ? reloadPage : readApi)(request, response);
+}
+
+/** What follows the settings where others are put in force. */
+interface Followers {
+  readonly intake: Intake;
+  readonly permits: Permits;
+  readonly notifications: Notifications;
+  readonly access: KubernetesAccess;
+  readonly watch: Watch;
+}
+
+function reloaderOf({ options, inForce, clock, metrics }: House, followers: Followers): Reloader {
+  const { loaded, load, logger } = options;
+  const reloader = createReloader({
+    first: loaded,
+    load,
+    logger,
+    clock,
+    apply: async (wanted) => {
+      const { settings, restartNeeded } = changeOf(inForce.settings(), wanted);
+      const swap = await inForce.prepare(settings);
+      // The only one that can refuse them; from here on all of it is one step.
+      followers.intake.configure(intakeSettings(settings));
+      swap();
+      followers.notifications.configure(notifiersOf(settings, options), inForce.engine().clients.real);
+      followers.permits.review();
+      followers.access.follow(settings);
+      logger.level = settings.config.log_level;
+      return restartNeeded;
+    },
+    follow: (files, settings) => followFiles(followers.watch, files, (settings ?? inForce.settings()).config),
+  });
+  metrics.observe({ configuration: reloader.state });
+  return reloader;
+}
+
+function followFiles(watch: Watch, files: Iterable<string>, { watch_rules }: Config): void {
+  watch.follow(watch_rules ? files : []);
+}
+
+/** A reload that the stopping ended is no fault. */
+async function unlessStopping(reloading: Promise<unknown>, unready: Unready): Promise<void> {
+  await reloading.catch((error: unknown) => {
+    if (!unready.has("stopping")) {
+      throw error;
+    }
+  });
+}
+
+const maxShown = 20;
+
+/** For `GET /readyz?verbose`. */
+function statusOf(reloader: Reloader): object {
+  const { hash, loadedAt, problems, restartNeeded } = reloader.state();
+  return {
+    configuration: {
+      hash,
+      loaded_at: loadedAt.toISOString(),
+      last_reload: problems.length === 0 ? "successful" : "refused",
+      problems: problems.slice(0, maxShown).map(describeProblem),
+      restart_needed: restartNeeded,
+    },
+  };
+}
+
+/** What the metrics show of the rest. */
+function observeHouse({ options, inForce, ledger, metrics, unready }: House): void {
+  const ledgerAvailable = () => ledger.faults().length === 0;
+  metrics.observe({
+    backlog: ledger.backlog,
+    backlogLimitBytes: () => inForce.settings().config.ledger.backlog_bytes,
+    ledgerBytes: ledger.size,
+    ledgerAvailable,
+    ready: () => unready.size === 0 && ledgerAvailable(),
+    usage: options.usage,
+  });
+}
+
+function intakeOf(house: House, details: () => object): Intake {
+  const { options, inForce, ledger, metrics, traces, unready, clock, newId } = house;
+  const intake = createIntake(intakeSettings(inForce.settings()), {
+    ledger,
+    metrics,
+    traces,
+    renderMetrics: metrics.render,
+    logger: options.logger,
+    readiness: () => [...unready.values()],
+    details,
+    api: (request, response) => inForce.api()(request, response),
+    newId,
+    clock,
+  });
+  const connectionsLimit = () => inForce.settings().config.max_connections;
+  metrics.observe({ connections: intake.connections, connectionsLimit });
+  return intake;
+}
+
+interface Engines {
+  readonly engine: Engine;
+  readonly permits: Permits;
+  readonly notifications: Notifications;
+}
+
+function engineOf(house: House): Engines {
+  const { options, inForce, ledger, metrics, traces, clock, newId } = house;
+  const { logger } = options;
+  const dropped = (notifier: string, count: number) =>
+    logger.warn({ notifier, count }, "notifications dropped: the notifier's queue is full");
+  const permits = createPermits({
+    get total() {
+      return inForce.settings().config.concurrency;
+    },
+    of: (actionner) => limitOf(actionner, inForce.settings(), options),
+  });
+  const notifications = createNotifications({
+    ...notifierLimits,
+    notifiers: notifiersOf(inForce.settings(), options),
+    clients: inForce.engine().clients.real,
+    dropped,
+  });
+  observeEngine(house, permits, notifications);
+  const engine = startEngine({
+    ledger,
+    current: inForce.engine,
+    notifications,
+    metrics,
+    traces,
+    logger,
+    newId,
+    clock,
+    patience,
+    permits,
+    room,
+    giveBackMs,
+  });
+  return { engine, permits, notifications };
+}
+
+/** Of actionners that the rules name and that have done nothing yet, too. */
+function observeEngine({ inForce, metrics }: House, permits: Permits, notifications: Notifications): void {
+  const idle = () =>
+    inForce.settings().rules.rules.flatMap(({ actions }) => actions.map(({ actionner }) => [actionner.id, 0] as const));
+  metrics.observe({
+    actionsRunning: () => new Map([...idle(), ...permits.held()]),
+    actionsLimit: () => inForce.settings().config.concurrency,
+    notificationsWaiting: notifications.waiting,
+  });
+}
+
+function engineSettings({ rules, config }: Settings, clients: EngineSettings["clients"]): EngineSettings {
+  return {
+    rules,
+    clients,
+    guards: [protectNamespaces(protectedNamespaces(config)), protectSystemRoles, refuseMirrorPods],
+    defaultNotifiers: config.default_notifiers,
+    actionTimeoutMs: config.action_timeout_seconds * 1000,
+    retryMs: config.action_retry_seconds * 1000,
+    logEveryEvent: config.print_all_events,
+  };
 }
 
 /** Of the configuration, or what the actionner itself asks for, or a share that leaves room for other actionners. */
-function limitOf({ config, catalogue }: HalluxOptions): (actionner: string) => number {
+function limitOf(actionner: string, { config }: Settings, { catalogue: { actionners } }: HalluxOptions): number {
   const share = Math.ceil(config.concurrency / 4);
-  return (id) => config.actionner_concurrency[id] ?? catalogue.actionners.get(id)?.concurrency ?? share;
+  return config.actionner_concurrency[actionner] ?? actionners.get(actionner)?.concurrency ?? share;
 }
 
 function protectedNamespaces(config: Config): readonly string[] {
   return [...config.protected_namespaces, ...(config.self.namespace === undefined ? [] : [config.self.namespace])];
 }
 
-function notifiersOf({ catalogue, config }: HalluxOptions) {
+function notifiersOf({ config }: Settings, { catalogue }: HalluxOptions) {
   return [...catalogue.notifiers.values()].flatMap((notifier) => {
     const settings = config.notifiers[notifier.id];
     return settings === undefined ? [] : [{ notifier, settings }];
   });
 }
 
-function intakeSettings({ config, readFile }: HalluxOptions): IntakeSettings {
-  const { auth, tls, timeouts } = config;
+function namesOf(settings: Settings, options: HalluxOptions): readonly string[] {
+  return notifiersOf(settings, options).map(({ notifier }) => notifier.id);
+}
+
+function intakeSettings({ config, tls }: Settings): IntakeSettings {
+  const { auth, timeouts } = config;
   const { basic_user: user, basic_password: password } = auth;
   return {
     address: config.listen_address,
     port: config.listen_port,
     maxBodyBytes: config.max_body_bytes,
     maxConnections: config.max_connections,
-    tls: tlsOf(tls, readFile),
+    tls,
     auth: {
       bearerToken: auth.bearer_token,
       basic: user === undefined || password === undefined ? undefined : { user, password },
@@ -297,24 +385,4 @@ function intakeSettings({ config, readFile }: HalluxOptions): IntakeSettings {
       idle: timeouts.idle_seconds * 1000,
     },
   };
-}
-
-/** Without a certificate in it every sender would be refused, and Falco would not notice. */
-function authorities(path: string, readFile: HalluxOptions["readFile"]): string {
-  const pem = readFile(path);
-  if (!/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(pem)) {
-    throw new Error(`tls.client_ca_file: ${path} holds no certificate (PEM)`);
-  }
-  return pem;
-}
-
-function tlsOf(tls: Config["tls"], readFile: HalluxOptions["readFile"]): IntakeSettings["tls"] {
-  const { cert_file: cert, key_file: key, client_ca_file: clientCa } = tls;
-  return cert === undefined || key === undefined
-    ? undefined
-    : {
-        cert: readFile(cert),
-        key: new Secret(readFile(key)),
-        clientCa: clientCa === undefined ? undefined : authorities(clientCa, readFile),
-      };
 }

@@ -12,6 +12,7 @@ import { createProgram } from "./cli/program.ts";
 import type { KubeconfigSource } from "./clients/kubernetes/connection.ts";
 import type { Config } from "./config/schema.ts";
 import { stateDirectory } from "./config/state-directory.ts";
+import type { ProcessUsage } from "./telemetry/observed.ts";
 
 const { env, stdin, stdout, stderr, argv, pid } = process;
 
@@ -33,8 +34,10 @@ await createProgram({
   destination: stdout,
   stateDirectory: stateDirectory(env, homedir()),
   pid,
+  usage,
   kubeconfigSource,
   onStopRequest,
+  onReloadRequest: (reload) => void process.on("SIGHUP", reload),
 }).parseAsync(argv);
 
 /** Whoever reads may stop early: `hallux actionners list | head -1`. A server acts on events, log or no log. */
@@ -54,6 +57,11 @@ function kubeconfigSource({ kubeconfig }: Config): KubeconfigSource {
   return env["KUBERNETES_SERVICE_HOST"] === undefined
     ? { from: "file", path: `${homedir()}/.kube/config`, environment: env }
     : { from: "cluster" };
+}
+
+function usage(): ProcessUsage {
+  const { user, system } = process.cpuUsage();
+  return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
 }
 
 /** The first signal stops in order; the second one ends at once. */

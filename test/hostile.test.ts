@@ -3,12 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { type Playground, startPlayground } from "../playground/index.ts";
-import { loadConfig } from "../src/config/load.ts";
 import { startHallux } from "../src/hallux.ts";
-import { readRules } from "../src/rules/load.ts";
 import { createLogger } from "../src/telemetry/logs.ts";
 import { eventually } from "./support/cluster.ts";
 import { runHallux } from "./support/hallux-process.ts";
+import { loadedFrom } from "./support/loaded.ts";
 import { realCatalogue } from "./support/real-catalogue.ts";
 import { type Workplace, workplace } from "./support/workplace.ts";
 
@@ -154,14 +153,8 @@ describe("hostile events", () => {
     const before = { ...process.env };
     const environment = { LISTEN_ADDRESS: "127.0.0.1", LISTEN_PORT: "0", ...limits };
     const readFile = (name: string) => readFileSync(name, "utf8");
-    const { config } = loadConfig({ env: environment, readFile, catalogue: realCatalogue });
-    const reading = await readRules([path("rules.yaml")], realCatalogue);
-    if (config === undefined || reading.rules === undefined) {
-      throw new Error("the configuration or the rules do not load");
-    }
     const hallux = await startHallux({
-      config,
-      rules: reading.rules,
+      ...(await loadedFrom({ env: environment, rules: [path("rules.yaml")], readFile })),
       catalogue: realCatalogue,
       logger: await createLogger({ format: "json", level: "info", destination: { write: () => undefined } }),
       version: "0.0.0",
@@ -170,6 +163,7 @@ describe("hostile events", () => {
       metadataDisabled: true,
       stateDirectory: mkdtempSync(join(tmpdir(), "hallux-test-")),
       pid: process.pid,
+      usage: () => ({ cpuSeconds: 0, residentBytes: 0 }),
     });
     const url = `http://127.0.0.1:${hallux.port}`;
 

@@ -78,10 +78,7 @@ describe("hallux server", () => {
 
     const remarks = hallux.log().filter(({ msg }) => msg === "setting without effect");
     expect(remarks.map(({ remark }) => String(remark).replace(/ has no effect.*/, ""))).toEqual([
-      "watch_rules",
       "deduplication.leader_election",
-      "otel.traces_enabled",
-      "otel.metrics_enabled",
     ]);
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: "ok" });
     expect((await fetch(`${url}/readyz`)).status).toBe(200);

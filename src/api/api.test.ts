@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
-import { decodeEvent } from "../events/decode.ts";
-import { LedgerUnavailable, type ResponseQuery } from "../ledger/ledger.ts";
-import { exchange } from "../intake/testing.ts";
 import { aResponse, ended, type History, historyOf, minute, startApi, token } from "../../test/support/history.ts";
+import { decodeEvent } from "../events/decode.ts";
+import { exchange } from "../intake/testing.ts";
+import { LedgerUnavailable, type ResponseQuery } from "../ledger/ledger.ts";
 
 describe("GET /api/v1/responses", () => {
   it("lists responses, the newest first, each with how its actions ended", async () => {

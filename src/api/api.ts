@@ -1,18 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { type Ledger, LedgerUnavailable, type ResponseQuery } from "../ledger/ledger.ts";
-import { equals, type Secret } from "../schema/secret.ts";
+import type { Secret } from "../schema/secret.ts";
+import type { ApiStatus, Metrics } from "../telemetry/metrics.ts";
 import { createCursors } from "./cursors.ts";
+import { createGate } from "./gate.ts";
 import { pageOf } from "./page.ts";
 import { type QueryContext, queryIn } from "./query.ts";
 import { createReading } from "./reading.ts";
 import { ApiRefusal, createRefusalLog } from "./refusal.ts";
+import { send } from "./send.ts";
 import { reportOf } from "./shapes.ts";
 
 export interface ApiPeers {
   readonly ledger: Pick<Ledger, "responses" | "response">;
   /** Whoever presents it may read everything; without one nobody may read anything. */
   readonly token: Secret | undefined;
+  readonly metrics: Pick<Metrics, "apiAnswered">;
   readonly logger: Logger;
   readonly clock: () => Date;
   readonly limits?: Partial<typeof defaultLimits> | undefined;
@@ -55,12 +59,16 @@ export function createApi(peers: ApiPeers): Api {
   };
 
   return (request, response) => {
+    const reply = (status: ApiStatus, body: string, headers?: Readonly<Record<string, string>>) => {
+      peers.metrics.apiAnswered(status);
+      send(response, status, body, headers);
+    };
     answerTo(request, response).then(
-      (body) => send(response, 200, body),
+      (body) => reply(200, body),
       (error: unknown) => {
         const refusal = refusalOf(error);
         note(refusal, request.socket.remoteAddress);
-        send(response, refusal.status, JSON.stringify(refusal.body), refusal.details.headers);
+        reply(refusal.status, JSON.stringify(refusal.body), refusal.details.headers);
       },
     );
   };
@@ -106,25 +114,6 @@ async function oneOf(id: string, ledger: ApiPeers["ledger"]): Promise<string> {
   return JSON.stringify(reportOf(detail));
 }
 
-/** Throws an `ApiRefusal` where the request does not present the token. */
-function createGate(token: Secret | undefined): (request: IncomingMessage) => void {
-  if (token === undefined) {
-    return () => {
-      throw new ApiRefusal("not_configured", "the history can be read by nobody: set api.token and start Hallux again");
-    };
-  }
-  const isToken = equals(token.reveal());
-  return ({ headers }) => {
-    const [, given = ""] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? "") ?? [];
-    if (!isToken(given)) {
-      throw new ApiRefusal("unauthorized", "the request does not present the token of the API", {
-        expected: "Authorization: Bearer <api.token, or what is in the file api-token in the ledger's directory>",
-        headers: { "www-authenticate": 'Bearer realm="hallux api"' },
-      });
-    }
-  };
-}
-
 /** Only the ledger's own words leave the house. */
 function refusalOf(error: unknown): ApiRefusal {
   if (error instanceof ApiRefusal) {
@@ -135,15 +124,4 @@ function refusalOf(error: unknown): ApiRefusal {
         headers: { "retry-after": "1" },
       })
     : new ApiRefusal("internal", "the history could not be read: the log says why", { cause: error });
-}
-
-function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}) {
-  const text = `${body}\n`;
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(text),
-    "cache-control": "no-store",
-    ...headers,
-  });
-  response.end(text);
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { ApiStatus } from "../telemetry/metrics.ts";
 
 /** Why a question gets no answer: a closed set for programs; the message is for people. */
 export type ApiRefusalReason = keyof typeof statuses;
@@ -12,7 +13,7 @@ const statuses = {
   busy: 429,
   internal: 500,
   unavailable: 503,
-} as const;
+} as const satisfies Record<string, ApiStatus>;
 
 interface Details extends ErrorOptions {
   /** The parameter at fault. */
@@ -32,7 +33,7 @@ export class ApiRefusal extends Error {
     this.details = details;
   }
 
-  get status(): number {
+  get status(): ApiStatus {
     return statuses[this.reason];
   }
 

@@ -6,7 +6,7 @@ import { configCommand } from "./config.ts";
 describe("config print", () => {
   const yaml = [
     "listen_port: '2804'",
-    "watch_rules: true",
+    "deduplication: {leader_election: true}",
     "auth: {bearer_token: hush}",
     "notifiers: {webhook: {url: 'https://example.org', custom_headers: {a: b}, token: hush}}",
   ].join("\n");
@@ -16,7 +16,7 @@ describe("config print", () => {
 
     expect(stdout.split("\n")).toEqual(
       expect.arrayContaining([
-        "# watch_rules has no effect: rules are loaded at start only",
+        "# deduplication.leader_election has no effect: Hallux needs no leader",
         "# Hallux runs in no cluster",
         "listen_port: 2804 # file",
         "log_format: json # environment",

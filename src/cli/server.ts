@@ -1,15 +1,16 @@
 import { Command } from "commander";
-import type { DestinationStream, Logger } from "pino";
+import type { DestinationStream } from "pino";
 import type { Catalogue } from "../catalogue/catalogue.ts";
 import type { KubeconfigSource } from "../clients/kubernetes/connection.ts";
-import { type LoadOptions, loadConfig } from "../config/load.ts";
+import type { LoadOptions } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { type Hallux, startHallux } from "../hallux.ts";
+import { type Hallux, type HalluxOptions, startHallux } from "../hallux.ts";
 import { StoreFault } from "../ledger/sqlite/fault.ts";
-import { readRules } from "../rules/load.ts";
-import type { RuleSet } from "../rules/rule.ts";
 import { describeProblem, type Problem } from "../schema/problem.ts";
+import type { Contents } from "../settings/contents.ts";
+import { loadSettings } from "../settings/load.ts";
 import { createLogger } from "../telemetry/logs.ts";
+import type { ProcessUsage } from "../telemetry/observed.ts";
 
 export interface ServerDeps extends Omit<LoadOptions, "path"> {
   readonly catalogue: Catalogue;
@@ -22,9 +23,13 @@ export interface ServerDeps extends Omit<LoadOptions, "path"> {
   /** Where the ledger is, unless `ledger.path` says otherwise. */
   readonly stateDirectory: string;
   readonly pid: number;
+  /** Of this process, for the metrics. */
+  readonly usage: () => ProcessUsage;
   readonly kubeconfigSource: (config: Config) => KubeconfigSource;
   /** Calls back at the first request to stop; a second one ends the process. */
   readonly onStopRequest: (stop: () => Promise<void>) => void;
+  /** Calls back each time that configuration and rules are to be loaded again; from now on such a request does nothing else. */
+  readonly onReloadRequest: (reload: () => void) => void;
 }
 
 interface Options {
@@ -47,55 +52,66 @@ export function serverCommand(deps: ServerDeps): Command {
 }
 
 async function serve(options: Options, deps: ServerDeps): Promise<void> {
-  const reading = loadConfig({ ...deps, path: options.config });
-  if (reading.config === undefined) {
-    return refuse(reading.problems, deps);
+  const reloading = reloadRequests(deps);
+  const settingsOptions = { ...deps, path: options.config, rulesFiles: options.rules };
+  const load = (known?: Contents) => loadSettings(settingsOptions, known);
+  const loaded = await load();
+  if (loaded.settings === undefined) {
+    return refuse(loaded.problems, deps);
   }
-  const { config, remarks } = reading;
-  const files = options.rules.length > 0 ? options.rules : config.rules_files;
-  const { rules, problems } = await readRules(files, deps.catalogue);
-  if (rules === undefined) {
-    return refuse(problems, deps);
-  }
-  const unusable = unusableNotifiers(rules, config);
-  if (unusable.length > 0) {
-    deps.writeError(unusable.map((line) => `error: ${line}\n`).join(""));
-    return deps.setExitCode(1);
-  }
+  const { config, remarks } = loaded.settings;
   const logger = await createLogger({
     format: config.log_format,
     level: config.log_level,
     destination: deps.destination,
   });
-  for (const remark of remarks) {
-    logger.warn({ remark }, "setting without effect");
+  for (const { remark, message } of remarks) {
+    logger.warn({ remark }, message);
   }
-  for (const remark of unusableOutputs(rules, config)) {
-    logger.warn({ remark }, "output without its settings");
+  const hallux = await start({ loaded, load, logger }, deps);
+  if (hallux !== undefined) {
+    reloading.handOver(() => {
+      // It says itself what became of it, and rejects only where Hallux stops.
+      hallux.reload("signal").catch(() => undefined);
+    });
   }
-  await start({ config, rules, files, logger }, deps);
 }
 
-interface Checked {
-  readonly config: Config;
-  readonly rules: RuleSet;
-  readonly files: readonly string[];
-  readonly logger: Logger;
+/** From the start: a request that comes before there is anything to reload must not end the process, and is not forgotten. */
+function reloadRequests({ onReloadRequest }: ServerDeps): { readonly handOver: (reload: () => void) => void } {
+  let reload: (() => void) | undefined;
+  let isWanted = false;
+  onReloadRequest(() => {
+    isWanted = true;
+    reload?.();
+  });
+
+  return {
+    handOver(to) {
+      reload = to;
+      if (isWanted) {
+        to();
+      }
+    },
+  };
 }
 
-async function start({ config, rules, files, logger }: Checked, deps: ServerDeps): Promise<void> {
-  const { catalogue, version, readFile, env, stateDirectory, pid } = deps;
+type Checked = Pick<HalluxOptions, "loaded" | "load" | "logger">;
+
+async function start(checked: Checked, deps: ServerDeps): Promise<Hallux | undefined> {
+  const { catalogue, version, readFile, env, stateDirectory, pid, usage } = deps;
+  const { loaded, logger } = checked;
+  const { config, rules, rulesFiles: files } = loaded.settings;
   const kubeconfig = deps.kubeconfigSource(config);
   const starting = startHallux({
-    config,
-    rules,
+    ...checked,
     catalogue,
-    logger,
     version,
     kubeconfig,
     readFile,
     stateDirectory,
     pid,
+    usage,
     metadataDisabled: env["AWS_EC2_METADATA_DISABLED"] === "true",
     googleCredentials: env["GOOGLE_APPLICATION_CREDENTIALS"],
   });
@@ -113,14 +129,25 @@ async function start({ config, rules, files, logger }: Checked, deps: ServerDeps
     hallux = await starting;
   } catch (error) {
     logger.fatal(heldFault(error) ?? addressFault(error, config) ?? { err: error }, "hallux cannot start");
-    return deps.setExitCode(1);
+    deps.setExitCode(1);
+    return undefined;
   }
   const { address, port } = hallux;
   const tls = config.tls.cert_file !== undefined;
   logger.info(
-    { address, port, tls, rules: rules.rules.length, files, version, kubernetes: placeOf(kubeconfig) },
+    {
+      address,
+      port,
+      tls,
+      rules: rules.rules.length,
+      files,
+      hash: loaded.settings.hash,
+      version,
+      kubernetes: placeOf(kubeconfig),
+    },
     "hallux is listening",
   );
+  return hallux;
 }
 
 function placeOf(source: KubeconfigSource): string {
@@ -148,30 +175,6 @@ function addressFault(
     default:
       return undefined;
   }
-}
-
-/** Notifiers that rules name and the configuration does not complete. */
-function unusableNotifiers({ rules }: RuleSet, { notifiers }: Config): readonly string[] {
-  return rules.flatMap(({ name, notifiers: named }) =>
-    named
-      .filter((notifier) => notifiers[notifier] === undefined)
-      .map(
-        (notifier) =>
-          `rule "${name}": notifier ${notifier} lacks its settings (notifiers.${notifier} in the configuration)`,
-      ),
-  );
-}
-
-/** It still starts, as Talon does: of such a rule the other actions work. */
-function unusableOutputs({ rules }: RuleSet, { minio }: Config): readonly string[] {
-  return rules.flatMap(({ name, actions }) =>
-    actions
-      .filter(({ output }) => output?.output.uses.includes("minio") && minio.endpoint === undefined)
-      .map(
-        ({ name: action, output }) =>
-          `rule "${name}": action "${action}" will fail, for ${output?.output.id} lacks minio.endpoint in the configuration`,
-      ),
-  );
 }
 
 function refuse(problems: readonly Problem[], { writeError, setExitCode }: ServerDeps): void {

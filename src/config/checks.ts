@@ -65,8 +65,10 @@ function checkPair(readings: Readings, { section, one, needs }: Pair, sources: S
     : [problemFrom(origin, sources, { message: `${section}.${one} needs ${section}.${needs} beside it`, at: "key" })];
 }
 
-const fileSettings: Readonly<Record<string, readonly string[]>> = {
+/** By section: settings that name a file which must be there. */
+export const fileSettings: Readonly<Record<string, readonly string[]>> = {
   tls: ["cert_file", "key_file", "client_ca_file"],
+  otel: ["collector_ca_file"],
   "ledger.nats": ["credentials_file", "tls_ca_file", "tls_cert_file", "tls_key_file"],
 };
 

@@ -29,12 +29,7 @@ describe("a Talon configuration", () => {
     const reading = load({ yaml: talon, catalogue: realCatalogue });
 
     expect(reading).toMatchObject({
-      remarks: [
-        "watch_rules has no effect: rules are loaded at start only",
-        "deduplication.leader_election has no effect: Hallux needs no leader",
-        "otel.traces_enabled has no effect: traces are not sent in this version",
-        "otel.metrics_enabled has no effect: metrics are on GET /metrics, and not sent to a collector in this version",
-      ],
+      remarks: ["deduplication.leader_election has no effect: Hallux needs no leader"],
     });
   });
 
@@ -169,7 +164,7 @@ describe("the environment", () => {
       },
     });
 
-    expect(configOf(reading).otel.collector_port).toBe(4317);
+    expect(configOf(reading).otel.collector_port).toBeUndefined();
     expect(configOf(reading).aws.role_arn).toBeUndefined();
   });
 });
@@ -397,6 +392,20 @@ describe("default_notifiers", () => {
     const reading = load({ yaml: "default_notifiers: [webhook]\nnotifiers: {webhook: {url: nowhere}}\n" });
 
     expect(problemsOf(reading)).toEqual(['config.yaml:2:28: error: "url" must be a URL, not "nowhere"']);
+  });
+});
+
+describe("otel.collector_endpoint", () => {
+  it.each(["otel-collector.monitoring", "10.0.0.1", "::1", "[fd00::1]", "::ffff:10.0.0.1"])("may be %s", (host) => {
+    const reading = load({ env: { OTEL_COLLECTOR_ENDPOINT: host } });
+
+    expect(configOf(reading).otel.collector_endpoint).toBe(host);
+  });
+
+  it.each(["collector:4317", "http://collector"])("is a host alone, not %s", (host) => {
+    const reading = load({ env: { OTEL_COLLECTOR_ENDPOINT: host } });
+
+    expect(problemsOf(reading)).toEqual([expect.stringContaining('"collector_endpoint" must be')]);
   });
 });
 

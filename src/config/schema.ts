@@ -13,6 +13,7 @@ import {
 } from "../schema/field.ts";
 import type { Secret } from "../schema/secret.ts";
 import { logFormats, logLevels } from "../telemetry/logs.ts";
+import { otlpProtocols } from "../telemetry/otlp-protocols.ts";
 
 /** The settings at the top of the file. */
 export const generalSettings = {
@@ -32,7 +33,9 @@ export const generalSettings = {
     default: ["/etc/falco-talon/rules.yaml"],
     minItems: 1,
   }),
-  watch_rules: flag("Load the rules files again when they change", { default: true }),
+  watch_rules: flag("Load configuration, rules, secrets and certificates again when their files change", {
+    default: true,
+  }),
   default_notifiers: textList("Notifiers of all rules, in addition to a rule's own", { default: [] }),
   protected_namespaces: textList(
     "Namespaces that destructive actions stay out of; Hallux's own is always one of them",
@@ -175,20 +178,54 @@ export const sections = {
   }),
   otel: section("OpenTelemetry; metrics are always on `GET /metrics`", {
     traces_enabled: flag("Send traces to the collector", { default: false }),
-    metrics_enabled: flag("Send metrics to the collector", { default: false }),
-    collector_endpoint: text("Host of the collector", { default: "localhost" }),
-    collector_port: integer("Port of the collector", { default: 4317, minimum: 1, maximum: 65535 }),
-    collector_use_insecure_grpc: flag("Connect to the collector without TLS", { default: false }),
-    timeout: integer("Seconds a delivery may take", { default: 10, minimum: 1 }),
+    metrics_enabled: flag("Send metrics to the collector, every 30 seconds", { default: false }),
+    protocol: choice("`grpc`: OTLP over gRPC; `http`: OTLP over HTTP, protobuf", otlpProtocols, { default: "grpc" }),
+    collector_endpoint: text("Host of the collector, without its port", {
+      default: "localhost",
+      pattern: "^([A-Za-z0-9._-]+|\\[?[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\\]?)$",
+    }),
+    collector_port: integer("Port of the collector; by default 4317, with `protocol: http` 4318", {
+      minimum: 1,
+      maximum: 65535,
+    }),
+    collector_use_insecure_grpc: flag("Connect to the collector without TLS, whatever the protocol", {
+      default: false,
+    }),
+    collector_ca_file: text("Authorities of the collector's certificate, PEM"),
+    authorization: filledSecret("Header `Authorization` for the collector, whole: `Bearer …`", "^[ -~]+$"),
+    timeout: integer("Seconds a delivery may take", { default: 10, minimum: 1, maximum: 3600 }),
+    traces_sample_percent: integer("Of the events, those that are traced; all replicas choose the same", {
+      default: 100,
+      minimum: 1,
+      maximum: 100,
+    }),
+    falcosidekick_traces: flag(
+      "Falcosidekick sends its traces to the same place (its output `otlp.traces`): link each event to its trace there",
+      { default: false },
+    ),
   }),
 } as const satisfies Record<string, SectionOf<Fields>>;
 
+/**
+ * Settings, and sections with all that is in them, that are read at start only: a reload leaves them as they are and says so. All
+ * others are in force as soon as they are loaded.
+ */
+export const atStartOnly = [
+  "listen_address",
+  "listen_port",
+  "kubeconfig",
+  "log_format",
+  "deduplication",
+  "ledger",
+  "otel",
+] as const satisfies readonly (keyof typeof generalSettings | keyof typeof sections)[];
+
+/** Settings that can be changed while Hallux runs, but not given or taken away. */
+export const switchedAtStartOnly = ["tls.cert_file", "tls.client_ca_file"] as const;
+
 /** Settings that load and change nothing in this version, and why. */
 export const withoutEffect: Readonly<Record<string, string>> = {
-  watch_rules: "rules are loaded at start only",
   "deduplication.leader_election": "Hallux needs no leader",
-  "otel.traces_enabled": "traces are not sent in this version",
-  "otel.metrics_enabled": "metrics are on GET /metrics, and not sent to a collector in this version",
   "gcp.region": "actions and outputs say where their function or bucket is",
 };
 

@@ -4,12 +4,15 @@ import type { FalcoEvent } from "../events/event.ts";
 import { subjectOf, type Target } from "../events/target.ts";
 import type { Action } from "../rules/rule.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Span } from "../telemetry/traces.ts";
 import { type Ends, type ExecuteOptions, execute, failureOf, isRepeatable, type Postponed } from "./execute.ts";
 import type { Journal } from "./journal.ts";
 import type { Notifications } from "./notifications.ts";
 import type { PastAction, PastResponse } from "./past.ts";
 import type { Response } from "./plan.ts";
 import { type EndedAction, report, type Tellings, tell } from "./report.ts";
+import { beginAction, beginResponse, endAction, endResponse } from "./spans.ts";
+import { timingOf } from "./timing.ts";
 
 export interface CarryOutOptions extends ExecuteOptions {
   readonly notifications: Notifications;
@@ -26,6 +29,12 @@ export interface Course {
   readonly tellings: Tellings;
 }
 
+interface EventOptions {
+  readonly options: CarryOutOptions;
+  /** Of the event; undefined where it is not traced. */
+  readonly span: Span | undefined;
+}
+
 export interface Carried {
   /** Where it has to go on later. */
   readonly postponed: Postponed | undefined;
@@ -37,6 +46,7 @@ export interface Carried {
 export async function carryOut(course: Course, options: CarryOutOptions): Promise<Carried> {
   const { response, past, journal, tellings } = course;
   const told: Promise<boolean>[] = [];
+  let failed: Outcome | undefined;
 
   for (const [position, action] of response.rule.actions.entries()) {
     const before = past?.actions[position];
@@ -51,12 +61,15 @@ export async function carryOut(course: Course, options: CarryOutOptions): Promis
         tellings,
       }),
     );
+    failed = outcome.status === "failure" ? outcome : undefined;
     if (endsResponse(action, outcome)) {
       break;
     }
   }
   if (!past?.closed) {
     journal.write({ type: "closed", at: now(options), response: response.id });
+    response.timing.ends();
+    endResponse(response.span, failed);
   }
   return { postponed: undefined, told };
 }
@@ -72,10 +85,12 @@ async function end(
   }: { readonly action: Action; readonly before: PastAction | undefined; readonly options: CarryOutOptions },
 ): Promise<Outcome | Postponed> {
   const attempts = before?.attempts ?? 0;
+  const span = beginAction(response, action, attempts);
   const outcome =
     before?.inFlight && !isRepeatable(action, { dryRun: past?.dryRun ?? false })
       ? interrupted(response)
-      : await execute({ response, action, position, attempts, journal, ends }, options);
+      : await execute({ response, action, position, attempts, journal, ends, span }, options);
+  endAction(span, outcome);
   if (outcome.status !== "postponed") {
     journal.write({ type: "ended", at: now(options), response: response.id, action: position, outcome });
     report(endedAction(response, position, { action, outcome }), options);
@@ -95,28 +110,33 @@ function interrupted({ target }: Response): Outcome {
 export function closeUnknown(
   known: PastResponse,
   event: FalcoEvent,
-  { journal, tellings, options }: Pick<Course, "journal" | "tellings"> & { readonly options: CarryOutOptions },
+  { journal, tellings, options, span: parent }: Pick<Course, "journal" | "tellings"> & EventOptions,
 ): Carried {
   const rule = { name: known.rule, description: undefined };
   const target = subjectOf(event);
+  const span = beginResponse(parent, { ...known, target }, { name: known.rule, dryRun: known.dryRun });
   const undone = known.closed ? -1 : known.actions.findIndex(({ outcome }) => outcome === undefined);
   const told: Promise<boolean>[] = [];
+  let failed: Outcome | undefined;
 
   for (const [position, action] of known.actions.entries()) {
     const outcome = position === undone ? notDone(known, action, target) : action.outcome;
     if (outcome === undefined) {
       continue;
     }
-    const ended: EndedAction = { response: known.id, event, target, rule, action, position, outcome };
+    const ended: EndedAction = { response: known.id, event, target, rule, action, position, outcome, span };
     if (position === undone) {
       journal.write({ type: "ended", at: now(options), response: known.id, action: position, outcome });
       report(ended, options);
+      failed = outcome;
     }
     const notifiers = new Set(options.defaultNotifiers).difference(action.notified);
     told.push(tell(ended, notifiers, { ...options, journal, tellings }));
   }
   if (!known.closed) {
     journal.write({ type: "closed", at: now(options), response: known.id });
+    timingOf(event, known.actions, options).ends();
+    endResponse(span, failed);
   }
   return { postponed: undefined, told };
 }
@@ -133,7 +153,7 @@ function endsResponse(action: Action, outcome: Outcome): boolean {
 }
 
 function endedAction(
-  { id, event, target, rule }: Response,
+  { id, event, target, rule, span }: Response,
   position: number,
   { action, outcome }: { readonly action: Action; readonly outcome: Outcome },
 ): EndedAction {
@@ -145,6 +165,7 @@ function endedAction(
     action: { name: action.name, actionner: action.actionner.id },
     position,
     outcome,
+    span,
   };
 }
 

@@ -1,21 +1,22 @@
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import { describe, expect, it, vi } from "vitest";
+import { limits, noNotifiers } from "../../test/support/engine.ts";
+import { auditEventOf, eventOf } from "../../test/support/events.ts";
+import { idle, memoryLedger } from "../../test/support/ledger.ts";
+import { recordingMetrics } from "../../test/support/metrics.ts";
 import type { Actionner, Call, Context, Notification, Notifier } from "../catalogue/catalogue.ts";
 import { ActionError, TargetGone } from "../catalogue/errors.ts";
 import { ignored, type Outcome, type Result, success } from "../catalogue/outcome.ts";
 import type { Clients } from "../clients/clients.ts";
 import type { Kubernetes, Pod } from "../clients/kubernetes/port.ts";
-import { type PodTarget, podOf, type ResourceTarget } from "../events/target.ts";
+import { describeTarget, type PodTarget, podOf, type ResourceTarget } from "../events/target.ts";
 import { type Ledger, LedgerUnavailable, type ResponseRecord, type Transition, type Work } from "../ledger/ledger.ts";
 import type { Action, Rule } from "../rules/rule.ts";
-import { recordingMetrics } from "../../test/support/metrics.ts";
-import { limits, noNotifiers } from "../../test/support/engine.ts";
-import { auditEventOf, eventOf } from "../../test/support/events.ts";
-import { idle, memoryLedger } from "../../test/support/ledger.ts";
-import { type EngineOptions, startEngine } from "./engine.ts";
+import { type EngineOptions, type EngineSettings, startEngine } from "./engine.ts";
 import { protectNamespaces, refuseMirrorPods } from "./guard.ts";
 import { createNotifications } from "./notifications.ts";
+import { createPermits } from "./permits.ts";
 
 const done = success("done", { objects: {} });
 
@@ -92,7 +93,7 @@ function clientsWith(getPod: Kubernetes["getPod"], getResource?: Kubernetes["get
   return { kubernetes: { getPod, getResource } as Partial<Kubernetes> } as Clients;
 }
 
-interface Overrides extends Partial<EngineOptions> {
+interface Overrides extends Partial<EngineOptions & EngineSettings> {
   readonly notifiers?: readonly Notifier[];
   readonly getPod?: (target: PodTarget) => Promise<Pod>;
 }
@@ -105,24 +106,34 @@ async function start(rules: readonly Rule[], { notifiers = [], getPod, ...overri
   const notified: Notification[] = [];
   const recorder = notifierNamed("recorder", async ({ notification }) => void notified.push(notification));
   const configured = [recorder, ...notifiers].map((notifier) => ({ notifier, settings: {} }));
-  const engine = startEngine({
-    ledger,
-    rules: () => ({ rules, match: () => rules, explain: () => [] }),
+  let current: EngineSettings = {
+    rules: { rules, match: () => rules, explain: () => [] },
     clients: { real: clients, dryRun: clients },
     guards: [refuseMirrorPods, protectNamespaces(["kube-system"])],
+    defaultNotifiers: ["recorder"],
     actionTimeoutMs: 5_000,
+    retryMs: 0,
+    logEveryEvent: false,
+    ...overrides,
+  };
+  const engine = startEngine({
+    ledger,
+    current: () => current,
     clock: () => new Date(),
     notifications: createNotifications({ ...noNotifiers, notifiers: configured, clients }),
-    defaultNotifiers: ["recorder"],
     metrics,
     logger: pino({ level: "silent" }),
     newId: () => crypto.randomUUID(),
     ...limits,
-    retryMs: 0,
-    logEveryEvent: false,
     ...overrides,
   });
-  return { engine, ledger, metrics, notified };
+  const settings = {
+    /** From the next event on. */
+    put(others: Partial<EngineSettings>) {
+      current = { ...current, ...others };
+    },
+  };
+  return { engine, ledger, metrics, notified, settings };
 }
 
 /** Runs the events through an engine with these rules, to the end; the outcomes in the order of the responses. */
@@ -139,6 +150,11 @@ async function respond(rules: readonly Rule[], events = [eventOf({ pod: "shop/ca
 
 function outcomesOf({ transitions }: ResponseRecord): Outcome[] {
   return transitions.flatMap((transition) => (transition.type === "ended" ? [transition.outcome] : []));
+}
+
+async function typesIn(ledger: Ledger) {
+  const [record] = (await ledger.responses({ limit: 1 })).responses;
+  return record?.transitions.map(({ type }) => type);
 }
 
 function notifierNamed(id: string, notify: Notifier["notify"]): Notifier {
@@ -202,15 +218,18 @@ describe("a response", () => {
   });
 
   it("reports ignored as ignored, not as success", async () => {
-    const { outcomes, metrics } = await respond([
-      rule([action(actionner(async () => ignored("the pod has no owner")))]),
-    ]);
+    const events = [eventOf({ pod: "shop/cart-1" })];
+    const { outcomes, metrics } = await respond(
+      [rule([action(actionner(async () => ignored("the pod has no owner")))])],
+      events,
+    );
 
     expect(outcomes).toMatchObject([{ status: "ignored", message: "the pod has no owner" }]);
     expect(metrics.calls).toContainEqual([
       "actionEnded",
       expect.objectContaining({ status: "ignored" }),
       expect.any(Number),
+      events[0]?.id,
     ]);
   });
 
@@ -1117,12 +1136,132 @@ describe("an event that an earlier process left unfinished", () => {
   });
 });
 
-describe("stopping", () => {
-  async function typesIn(ledger: Ledger) {
-    const [record] = (await ledger.responses({ limit: 1 })).responses;
-    return record?.transitions.map(({ type }) => type);
-  }
+describe("settings that change", () => {
+  it("are those of the moment an event is taken: a response keeps what it began with, also where it is tried again later", async () => {
+    const ran: string[] = [];
+    const named = (name: string, fail: () => boolean) =>
+      action(
+        actionner(async () => {
+          ran.push(name);
+          if (fail()) {
+            throw new ActionError("unavailable", "down");
+          }
+          return done;
+        }),
+        { name },
+      );
+    let isDown = true;
+    const first = rule([named("first", () => isDown), named("then", () => false)], { name: "kept" });
+    const second = rule([named("second", () => false)], { name: "new" });
+    const patience = { firstMs: 1, longestMs: 1, totalMs: 0 };
+    const { engine, ledger, settings } = await start([first], { patience, retryMs: 60_000 });
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("retrying"));
 
+    settings.put({ rules: { rules: [second], match: () => [second], explain: () => [] } });
+    await ledger.accept(eventOf({ pod: "shop/cart-2" }));
+    await vi.waitFor(() => expect(ran).toContain("second"));
+    isDown = false;
+    await idle(ledger);
+    await engine.stop(5_000);
+
+    const { responses } = await ledger.responses({ limit: 100 });
+    expect(
+      responses
+        .toReversed()
+        .flatMap(outcomesOf)
+        .map(({ status }) => status),
+    ).toEqual(["success", "success", "success"]);
+    expect(new Set(ran)).toEqual(new Set(["first", "second", "then"]));
+  }, 20_000);
+
+  it("protect also from what began before, where it is tried again", async () => {
+    let isDown = true;
+    const getPod = async (target: PodTarget) => {
+      if (isDown) {
+        throw new ActionError("unavailable", "down");
+      }
+      return podSeen(target);
+    };
+    const destroying = rule([action(actionner(async () => done, { destructive: true }))]);
+    const patience = { firstMs: 1, longestMs: 1, totalMs: 0 };
+    const { engine, ledger, settings } = await start([destroying], { getPod, patience, retryMs: 60_000 });
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("retrying"));
+
+    settings.put({ guards: [protectNamespaces(["shop"])] });
+    isDown = false;
+    await idle(ledger);
+    await engine.stop(5_000);
+
+    const { responses } = await ledger.responses({ limit: 100 });
+    expect(responses.flatMap(outcomesOf)).toMatchObject([{ status: "refused" }]);
+  }, 20_000);
+
+  it("protect also from what began before and waits for its turn", async () => {
+    const ran: string[] = [];
+    const [running, hold] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const destroying = actionner(
+      async ({ target }) => {
+        ran.push(describeTarget(target));
+        running.resolve();
+        await hold.promise;
+        return done;
+      },
+      { destructive: true },
+    );
+    const permits = createPermits({ total: 1, of: () => 1 });
+    const acquire = vi.spyOn(permits, "acquire");
+    const { engine, ledger, settings } = await start([rule([action(destroying)])], {
+      getPod: async (target) => podSeen(target),
+      permits,
+    });
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await running.promise;
+    await ledger.accept(eventOf({ pod: "shop/cart-2" }));
+    await vi.waitFor(() => expect(acquire).toHaveBeenCalledTimes(2));
+
+    settings.put({ guards: [protectNamespaces(["shop"])] });
+    hold.resolve();
+    await idle(ledger);
+    await engine.stop(5_000);
+
+    const { responses } = await ledger.responses({ limit: 100 });
+    expect(
+      responses
+        .flatMap(outcomesOf)
+        .map(({ status }) => status)
+        .toSorted(),
+    ).toEqual(["refused", "success"]);
+    expect(ran).toEqual(["pod shop/cart-1"]);
+  }, 20_000);
+
+  it("give a response that has begun the newest clients for its next action", async () => {
+    const used: unknown[] = [];
+    const [running, hold] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const calling = actionner(async ({ clients }) => {
+      used.push(clients.kubernetes);
+      running.resolve();
+      await hold.promise;
+      return done;
+    });
+    const [old, newest] = [clientsWith(podSeen as never), clientsWith(podSeen as never)];
+    const { engine, ledger, settings } = await start([rule([action(calling), action(calling)])], {
+      clients: { real: old, dryRun: old },
+    });
+    await ledger.accept(eventOf({ pod: "shop/cart-1" }));
+    await running.promise;
+
+    settings.put({ clients: { real: newest, dryRun: newest } });
+    hold.resolve();
+    await idle(ledger);
+    await engine.stop(5_000);
+
+    expect(used.map((kubernetes) => kubernetes === newest.kubernetes)).toEqual([false, true]);
+  }, 20_000);
+});
+
+describe("stopping", () => {
   async function stopped(
     acting: Actionner,
     graceMs: number,

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ActionError } from "../catalogue/errors.ts";
 import type { Ledger, Room, Work } from "../ledger/ledger.ts";
 import type { RuleSet } from "../rules/rule.ts";
+import type { Traces } from "../telemetry/traces.ts";
+import { createBegun } from "./begun.ts";
 import type { CarryOutOptions } from "./carry-out.ts";
 import { uuidOf } from "./report.ts";
 import { createResponder } from "./respond.ts";
@@ -15,17 +17,24 @@ const recordingMs = 1_000;
 /** After an error of our own: it may come again. */
 const afterFaultMs = 60_000;
 
-export interface EngineOptions extends CarryOutOptions {
+/** What may be another from one event to the next. */
+export interface EngineSettings
+  extends Pick<CarryOutOptions, "clients" | "guards" | "defaultNotifiers" | "actionTimeoutMs" | "retryMs"> {
+  readonly rules: RuleSet;
+  /** Log every event, not only those that a rule matches. */
+  readonly logEveryEvent: boolean;
+}
+
+export interface EngineOptions extends Omit<CarryOutOptions, keyof EngineSettings> {
   readonly ledger: Ledger;
-  /** Asked once per event: a response keeps the rules it began with. */
-  readonly rules: () => RuleSet;
+  /** A response keeps what it began with, but the clients and the guards: those are always the newest. */
+  readonly current: () => EngineSettings;
+  readonly traces: Pick<Traces, "of">;
   readonly newId: () => string;
   /** What is worked on at the same time; the rest waits in the ledger. */
   readonly room: Room;
   /** Before an event is tried again whose steps could not be recorded. */
   readonly giveBackMs: number;
-  /** Log every event, not only those that a rule matches. */
-  readonly logEveryEvent: boolean;
 }
 
 export interface Engine {
@@ -42,24 +51,26 @@ export function startEngine(options: EngineOptions): Engine {
   const interruption = new AbortController();
   const respond = createResponder(options, { begin: stopping.signal, run: interruption.signal });
   const underWay = new Set<Promise<void>>();
-  /** Events that this process has given back: they go on, but not after a restart. */
-  const givenBack = new Set<string>();
+  const begun = createBegun(options.clock);
 
+  const handle = async (work: Work) => {
+    const { event } = work;
+    const earlier = begun.take(event.id);
+    const settings = earlier ?? options.current();
+    const span = options.traces.of(event);
+    const againMs = await respond(work, { settings, isOurs: earlier !== undefined, span }).catch((err: unknown) => {
+      options.logger.error({ err, uuid: uuidOf(event) }, "event not handled to the end: internal error");
+      return afterFaultMs;
+    });
+    if (againMs !== undefined) {
+      begun.keep(event.id, settings, againMs);
+      return work.giveBack(againMs);
+    }
+    span?.end();
+  };
   const takeWork = async () => {
-    for await (const given of options.ledger.work(options.room, stopping.signal)) {
-      const { id } = given.event;
-      const isOurs = givenBack.delete(id);
-      const work: Work = {
-        ...given,
-        giveBack(afterMs) {
-          givenBack.add(id);
-          given.giveBack(afterMs);
-        },
-      };
-      const handling = respond(work, isOurs).catch((err: unknown) => {
-        options.logger.error({ err, uuid: uuidOf(work.event) }, "event not handled to the end: internal error");
-        work.giveBack(afterFaultMs);
-      });
+    for await (const work of options.ledger.work(options.room, stopping.signal)) {
+      const handling = handle(work);
       underWay.add(handling);
       void handling.finally(() => underWay.delete(handling));
     }

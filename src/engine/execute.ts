@@ -8,9 +8,11 @@ import { describeTarget, type Target, targetOf } from "../events/target.ts";
 import { type Ledger, LedgerUnavailable } from "../ledger/ledger.ts";
 import type { Action, Rule } from "../rules/rule.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { tracedClients } from "../telemetry/traced-clients.ts";
+import type { Span } from "../telemetry/traces.ts";
 import { createStore } from "./artifacts.ts";
 import { withDeadline } from "./deadline.ts";
-import { type Guard, objection } from "./guard.ts";
+import { type Guard, type GuardInput, objection } from "./guard.ts";
 import type { Journal } from "./journal.ts";
 import type { Permits } from "./permits.ts";
 import type { Response, Sighting } from "./plan.ts";
@@ -56,6 +58,8 @@ export interface Step {
   readonly attempts: number;
   readonly journal: Journal;
   readonly ends: Ends;
+  /** Undefined where the event is not traced. */
+  readonly span: Span | undefined;
 }
 
 /** How an action ended, before it is dressed as an Outcome. */
@@ -182,6 +186,7 @@ function retrying(
   course.started = false;
   course.begun = false;
   options.metrics.actionRetried(labels);
+  step.span?.note("attempt failed", { "hallux.attempt": course.attempts, "error.type": code, message });
   options.logger[course.attempts === 1 ? "warn" : "debug"](
     { ...labels, action: step.action.name, target: describeTarget(response.target), message },
     "action failed and is tried again",
@@ -208,9 +213,9 @@ async function attempt(bound: Bound, course: Course, options: ExecuteOptions): P
   const seen = sighting?.kind === "seen" ? sighting.object : undefined;
   const target = withSeenUid(bound.target, seen);
 
-  const reason = objection(options.guards, { action, target, seen });
-  if (reason !== undefined) {
-    return { status: "refused", reason };
+  const refused = refusal({ action, target, seen }, options);
+  if (refused !== undefined) {
+    return refused;
   }
   mustHaveSeen(sighting);
   const step = { ...bound, target };
@@ -218,11 +223,20 @@ async function attempt(bound: Bound, course: Course, options: ExecuteOptions): P
   return inTurn(turn, { ends, ledger: options.ledger }, async (running) => {
     const done = await options.permits.acquire(actionner.id, ends.begin);
     try {
-      return await run({ ...step, ends: { ...ends, run: running } }, course, options);
+      // While it waited, others may have come under protection.
+      return (
+        refusal({ action, target, seen }, options) ??
+        (await run({ ...step, ends: { ...ends, run: running } }, course, options))
+      );
     } finally {
       done();
     }
   });
+}
+
+function refusal(input: GuardInput, { guards }: ExecuteOptions): (Ending & { readonly status: "refused" }) | undefined {
+  const reason = objection(guards, input);
+  return reason === undefined ? undefined : { status: "refused", reason };
 }
 
 /** The object that was there at the time of the event, not one that took its name since. */
@@ -265,12 +279,13 @@ async function run(step: Bound, course: Course, options: ExecuteOptions): Promis
   const { actionner, parameters } = action;
   const { event, rule } = response;
   const { dryRun } = rule;
-  const clients = dryRun ? options.clients.dryRun : options.clients.real;
+  const clients = tracedClients(dryRun ? options.clients.dryRun : options.clients.real, step.span);
   const timeoutMs = Math.max(options.actionTimeoutMs, (actionner.timeoutSeconds?.(parameters) ?? 0) * 1000);
   const at = options.clock().toISOString();
 
   journal.write({ type: "started", at, response: response.id, action: position, attempt: course.attempts });
   course.started = true;
+  response.timing.begins();
   if (!isRepeatable(action, rule)) {
     await recorded(journal);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { auditEventOf, eventOf } from "../../test/support/events.ts";
 import type { Actionner } from "../catalogue/catalogue.ts";
 import { type PodTarget, type ResourceTarget, type Target, targetOf } from "../events/target.ts";
-import { auditEventOf, eventOf } from "../../test/support/events.ts";
 import type { Action } from "../rules/rule.ts";
 import { protectNamespaces, protectSystemRoles, refuseMirrorPods } from "./guard.ts";
 

@@ -25,6 +25,20 @@ function sendAll(line: ReturnType<typeof notifications>, count: number) {
 }
 
 describe("notifications", () => {
+  it("say how many wait in the queue, without those under way", async () => {
+    const hold = Promise.withResolvers<void>();
+    const line = notifications(() => hold.promise);
+
+    const sent = sendAll(line, 3);
+    const before = line.waiting();
+    hold.resolve();
+    await sent;
+    const after = line.waiting();
+
+    expect(before).toEqual(new Map([["test", 2]]));
+    expect(after).toEqual(new Map([["test", 0]]));
+  });
+
   it("are delivered one at a time where the concurrency is 1", async () => {
     let running = 0;
     let most = 0;
@@ -152,5 +166,84 @@ describe("what a notifier prepares", () => {
     expect(deliveries.map(({ status }) => status)).toEqual(["failure", "success", "success"]);
     expect(times()).toBe(2);
     expect(notes).toHaveLength(2);
+  });
+});
+
+describe("notifiers that are configured anew", () => {
+  function recording(id: string) {
+    const told: unknown[] = [];
+    const prepared: unknown[] = [];
+    const notifier: Notifier = {
+      id,
+      summary: "",
+      uses: [],
+      rbac: [],
+      settings: {},
+      prepare: async ({ settings }) => {
+        prepared.push(settings["url"]);
+        return undefined;
+      },
+      notify: async ({ settings }) => void told.push(settings["url"]),
+    };
+    return { notifier, told, prepared };
+  }
+  const clients = {} as Clients;
+
+  it("are prepared again and told at their new address; where it is the same nothing happens", async () => {
+    const { notifier, told, prepared } = recording("test");
+    const line = createNotifications({ ...noNotifiers, notifiers: [{ notifier, settings: { url: "a" } }], clients });
+    await line.send("test", notification);
+
+    line.configure([{ notifier, settings: { url: "a" } }], clients);
+    await line.send("test", notification);
+    line.configure([{ notifier, settings: { url: "b" } }], clients);
+    await line.send("test", notification);
+
+    expect(told).toEqual(["a", "a", "b"]);
+    expect(prepared).toEqual(["a", "b"]);
+  });
+
+  it("get what waits and what is tried again", async () => {
+    let configure = (): void => undefined;
+    const told: unknown[] = [];
+    const notifier: Notifier = {
+      ...recording("test").notifier,
+      notify: async ({ settings }) => {
+        if (settings["url"] === "down") {
+          configure();
+          throw new ActionError("unavailable", "down");
+        }
+        told.push(settings["url"]);
+      },
+    };
+    const line = createNotifications({
+      ...noNotifiers,
+      notifiers: [{ notifier, settings: { url: "down" } }],
+      clients,
+      timeoutMs: 1_000,
+      concurrency: 1,
+      patience: { firstMs: 1, longestMs: 10, totalMs: 60_000 },
+    });
+    configure = () => line.configure([{ notifier, settings: { url: "up" } }], clients);
+
+    const deliveries = await sendAll(line, 3);
+
+    expect(deliveries).toEqual(Array(3).fill({ status: "success" }));
+    expect(told).toEqual(["up", "up", "up"]);
+  });
+
+  it("are there from then on, and those no longer named still take what is for them", async () => {
+    const [one, other] = [recording("one"), recording("other")];
+    const line = createNotifications({
+      ...noNotifiers,
+      notifiers: [{ notifier: one.notifier, settings: { url: "a" } }],
+      clients,
+    });
+
+    line.configure([{ notifier: other.notifier, settings: { url: "b" } }], clients);
+    await line.send("one", notification);
+    await line.send("other", notification);
+
+    expect([one.told, other.told]).toEqual([["a"], ["b"]]);
   });
 });

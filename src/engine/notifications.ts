@@ -1,6 +1,9 @@
 import type { Notification, Notifier } from "../catalogue/catalogue.ts";
 import { ActionError, isPassing } from "../catalogue/errors.ts";
 import type { Clients } from "../clients/clients.ts";
+import { isSame } from "../schema/same.ts";
+import { tracedClients } from "../telemetry/traced-clients.ts";
+import type { Span } from "../telemetry/traces.ts";
 import { withDeadline } from "./deadline.ts";
 import { type Patience, withRetries } from "./retry.ts";
 
@@ -34,8 +37,18 @@ export type Delivery =
   | { readonly status: "stopped" };
 
 export interface Notifications {
-  /** Puts it in the notifier's own queue. Never rejects but for a notifier that is not configured. */
-  send(notifier: string, notification: Notification): Promise<Delivery>;
+  /**
+   * From now on these, with these clients: what waits or is tried again goes out by the new settings. One that is no longer named
+   * keeps its own, for the responses that are still to be told to it.
+   */
+  configure(notifiers: readonly ConfiguredNotifier[], clients: Clients): void;
+  /**
+   * Puts it in the notifier's own queue. Never rejects but for a notifier that is not configured. Its calls are steps in the span,
+   * if there is one.
+   */
+  send(notifier: string, notification: Notification, span?: Span): Promise<Delivery>;
+  /** How many are in the queue of each notifier; not those that are being delivered. */
+  waiting(): ReadonlyMap<string, number>;
   /** Resolves when every queue is empty. */
   drained(): Promise<void>;
   /** Nothing is tried again: what has failed for now is told after the next start. */
@@ -45,12 +58,15 @@ export interface Notifications {
 }
 
 interface Line {
-  send(notification: Notification): Promise<Delivery>;
+  configure(configured: ConfiguredNotifier, clients: Clients): void;
+  send(notification: Notification, span: Span | undefined): Promise<Delivery>;
+  waiting(): number;
   drained(): Promise<void>;
 }
 
 interface Waiting {
   readonly notification: Notification;
+  readonly span: Span | undefined;
   readonly bytes: number;
   readonly ended: (delivery: Delivery) => void;
 }
@@ -62,18 +78,27 @@ export function createNotifications(options: NotificationsOptions): Notification
   const ending = new AbortController();
   const stopping = new AbortController();
   const ends = { ending: ending.signal, stopping: stopping.signal };
-  const lines = new Map(
-    options.notifiers.map((configured) => [configured.notifier.id, createLine(configured, options, ends)]),
-  );
+  const lines = new Map<string, Line>();
+  const configure: Notifications["configure"] = (notifiers, clients) => {
+    for (const configured of notifiers) {
+      const { id } = configured.notifier;
+      const line = lines.get(id) ?? createLine(id, options, ends);
+      line.configure(configured, clients);
+      lines.set(id, line);
+    }
+  };
+  configure(options.notifiers, options.clients);
 
   return {
-    async send(notifier, notification) {
+    configure,
+    async send(notifier, notification, span) {
       const line = lines.get(notifier);
       if (line === undefined) {
         throw new Error(`notifier ${notifier} is not configured`);
       }
-      return line.send(notification);
+      return line.send(notification, span);
     },
+    waiting: () => new Map([...lines].map(([notifier, line]) => [notifier, line.waiting()])),
     async drained() {
       await Promise.all([...lines.values()].map((line) => line.drained()));
     },
@@ -89,10 +114,11 @@ interface Ends {
   readonly stopping: AbortSignal;
 }
 
-function createLine(configured: ConfiguredNotifier, options: NotificationsOptions, ends: Ends): Line {
+function createLine(id: string, options: NotificationsOptions, ends: Ends): Line {
   const { queue, concurrency } = options;
-  const deliver = delivery(configured, options, ends);
-  const noteDrop = createDropCount(configured.notifier.id, options);
+  const notify = createNotify();
+  const deliver = delivery(notify.once, options, ends);
+  const noteDrop = createDropCount(id, options);
   const waiting: Waiting[] = [];
   let waitingBytes = 0;
   let running = 0;
@@ -107,7 +133,7 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
       }
       waitingBytes -= next.bytes;
       running += 1;
-      void deliver(next.notification).then((ended) => {
+      void deliver(next).then((ended) => {
         running -= 1;
         next.ended(ended);
         pump();
@@ -119,7 +145,8 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
   };
 
   return {
-    async send(notification) {
+    configure: notify.configure,
+    async send(notification, span) {
       if (ends.stopping.aborted) {
         return stopped;
       }
@@ -133,35 +160,57 @@ function createLine(configured: ConfiguredNotifier, options: NotificationsOption
       const { promise, resolve } = Promise.withResolvers<Delivery>();
       const bytes = notification.event.text.length;
       waitingBytes += bytes;
-      waiting.push({ notification, bytes, ended: resolve });
+      waiting.push({ notification, span, bytes, ended: resolve });
       pump();
       return promise;
     },
+    waiting: () => waiting.length,
     drained: () => idle.promise,
   };
 }
 
 /** With its retries; never rejects. */
 function delivery(
-  configured: ConfiguredNotifier,
-  { clients, timeoutMs, patience }: NotificationsOptions,
+  notify: NotifyOnce,
+  { timeoutMs, patience }: NotificationsOptions,
   ends: Ends,
-): (notification: Notification) => Promise<Delivery> {
+): (given: Pick<Waiting, "notification" | "span">) => Promise<Delivery> {
   const { ending, stopping } = ends;
-  const { notifier, settings } = configured;
-  const prepared = preparation(configured, clients);
-  return async (notification) => {
-    const attempt = () =>
-      withDeadline({ timeoutMs, signal: stopping }, async (signal) => {
-        const note = await prepared(signal);
-        await notifier.notify({ notification, settings, clients, signal, note });
-      });
+  return async (given) => {
+    const attempt = () => withDeadline({ timeoutMs, signal: stopping }, (signal) => notify(given, signal));
     try {
       await (ending.aborted ? attempt() : withRetries({ patience, signal: ending, attempt }));
       return { status: "success" };
     } catch (error) {
       return isLeft(error, ends) ? stopped : { status: "failure", error: asError(error) };
     }
+  };
+}
+
+/** One attempt. */
+type NotifyOnce = (given: Pick<Waiting, "notification" | "span">, signal: AbortSignal) => Promise<void>;
+
+/** By the settings that are in force when an attempt begins; prepared again where they are others. */
+function createNotify(): { readonly once: NotifyOnce; readonly configure: Line["configure"] } {
+  let settingsInUse: ConfiguredNotifier["settings"] | undefined;
+  let clientsInUse: Clients | undefined;
+  let once: NotifyOnce = () => Promise.reject(new Error("the notifier is not configured yet"));
+
+  return {
+    once: (given, signal) => once(given, signal),
+    configure(next, clients) {
+      if (clients === clientsInUse && isSame(settingsInUse, next.settings)) {
+        return;
+      }
+      const { notifier, settings } = next;
+      settingsInUse = settings;
+      clientsInUse = clients;
+      const prepared = preparation(next, clients);
+      once = async ({ notification, span }, signal) => {
+        const note = await prepared(signal);
+        await notifier.notify({ notification, settings, clients: tracedClients(clients, span), signal, note });
+      };
+    },
   };
 }
 

@@ -19,6 +19,30 @@ async function orderOf(kinds: readonly string[], limits: { total: number; of?: (
 }
 
 describe("permits", () => {
+  it("say how many are held of each kind, of those given back too", async () => {
+    const permits = createPermits({ total: 4, of: () => 1 });
+    const done = await permits.acquire("a", never);
+    await permits.acquire("b", never);
+    void permits.acquire("b", never);
+
+    const before = new Map(permits.held());
+    done();
+    const after = new Map(permits.held());
+
+    expect(before).toEqual(
+      new Map([
+        ["a", 1],
+        ["b", 1],
+      ]),
+    );
+    expect(after).toEqual(
+      new Map([
+        ["a", 0],
+        ["b", 1],
+      ]),
+    );
+  });
+
   it("are no more at the same time than the total", async () => {
     const permits = createPermits({ total: 2, of: () => 10 });
     let running = 0;
@@ -81,5 +105,19 @@ describe("permits", () => {
     late.abort(new Error("still taken"));
 
     await expect(third).rejects.toThrow("still taken");
+  });
+
+  it("are granted by the limits of the moment, as soon as these are reviewed", async () => {
+    const limits = { total: 1, of: () => 10 };
+    const permits = createPermits(limits);
+    const granted: number[] = [];
+    await permits.acquire("a", never);
+    const waiting = [1, 2, 3].map((one) => permits.acquire("a", never).then(() => void granted.push(one)));
+
+    limits.total = 3;
+    permits.review();
+    await Promise.all(waiting.slice(0, 2));
+
+    expect(granted).toEqual([1, 2]);
   });
 });

@@ -1,3 +1,4 @@
+/** Asked each time that one is granted: they may change. */
 export interface PermitLimits {
   /** Of all together. */
   readonly total: number;
@@ -12,28 +13,28 @@ export interface PermitLimits {
 export interface Permits {
   /** Resolves when it may begin; the caller ends it by calling what it got. Rejects with the signal's reason. */
   acquire(kind: string, signal: AbortSignal): Promise<() => void>;
+  /** How many of each kind that was ever asked for. */
+  held(): ReadonlyMap<string, number>;
+  /** Grants what the limits allow now; to be called where they were raised. */
+  review(): void;
 }
 
 interface Request {
   readonly grant: () => void;
 }
 
-export function createPermits({ total, of }: PermitLimits): Permits {
+export function createPermits(limits: PermitLimits): Permits {
   /** Kinds that somebody waits for, in turn; with each those who wait, oldest first. */
   const waiting = new Map<string, Set<Request>>();
+  /** Those of a kind that nobody has now stay: there are no more kinds than actionners. */
   const taken = new Map<string, number>();
   let all = 0;
 
   const count = (kind: string, by: 1 | -1) => {
     all += by;
-    const now = (taken.get(kind) ?? 0) + by;
-    if (now === 0) {
-      taken.delete(kind);
-    } else {
-      taken.set(kind, now);
-    }
+    taken.set(kind, (taken.get(kind) ?? 0) + by);
   };
-  const hasRoom = (kind: string) => (taken.get(kind) ?? 0) < of(kind);
+  const hasRoom = (kind: string) => (taken.get(kind) ?? 0) < limits.of(kind);
   const withdraw = (kind: string, request: Request) => {
     const requests = waiting.get(kind);
     requests?.delete(request);
@@ -56,7 +57,7 @@ export function createPermits({ total, of }: PermitLimits): Permits {
     return false;
   };
   const pump = () => {
-    while (all < total && grantNext()) {
+    while (all < limits.total && grantNext()) {
       // Each turn grants one.
     }
   };
@@ -91,5 +92,7 @@ export function createPermits({ total, of }: PermitLimits): Permits {
         signal.removeEventListener("abort", give);
       }
     },
+    held: () => taken,
+    review: pump,
   };
 }

@@ -10,8 +10,10 @@ import {
   targetOf,
 } from "../events/target.ts";
 import type { Rule } from "../rules/rule.ts";
+import type { Span } from "../telemetry/traces.ts";
 import { withDeadline } from "./deadline.ts";
 import type { FactsCache } from "./facts.ts";
+import type { Timing } from "./timing.ts";
 
 /** Clocks differ: an object counts as younger than the event only where it is so by more than this. */
 const clockSkewMs = 5_000;
@@ -27,6 +29,9 @@ export interface Response {
   /** What the API server says of the targets of its destructive actions. */
   readonly sightings: Sightings;
   readonly facts: FactsCache;
+  readonly timing: Timing;
+  /** Undefined where the event is not traced. */
+  readonly span: Span | undefined;
 }
 
 /**

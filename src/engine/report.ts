@@ -4,8 +4,10 @@ import type { Outcome } from "../catalogue/outcome.ts";
 import type { FalcoEvent } from "../events/event.ts";
 import { describeTarget, type Target } from "../events/target.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Span } from "../telemetry/traces.ts";
 import type { Journal } from "./journal.ts";
 import type { Delivery, Notifications } from "./notifications.ts";
+import { beginNotification, endNotification } from "./spans.ts";
 
 /** Of the event's texts, in a log line. */
 const maxNameLength = 256;
@@ -29,15 +31,17 @@ export interface EndedAction {
   /** Among the rule's actions. */
   readonly position: number;
   readonly outcome: Outcome;
+  /** Of its response. Undefined where the event is not traced. */
+  readonly span: Span | undefined;
 }
 
 /** The metrics and the log line of an action. */
 export function report(
-  { rule, action, target: subject, outcome }: EndedAction,
+  { event, rule, action, target: subject, outcome }: EndedAction,
   { metrics, logger }: ReportOptions,
 ): void {
   const { status, would, code, message, durationMs, objects, text, artifact, undo, target } = outcome;
-  metrics.actionEnded({ rule: rule.name, actionner: action.actionner, status, code }, durationMs / 1000);
+  metrics.actionEnded({ rule: rule.name, actionner: action.actionner, status, code }, durationMs / 1000, event.id);
 
   const level = status === "failure" || status === "refused" ? "warn" : "info";
   logger[level](
@@ -102,13 +106,16 @@ export async function tell(ended: EndedAction, notifiers: Iterable<string>, opti
 }
 
 async function tellOne(
-  { event, response, rule, action, position, outcome }: EndedAction,
+  { event, response, rule, action, position, outcome, span }: EndedAction,
   notifier: string,
   { key, options }: { readonly key: string; readonly options: TellOptions },
 ): Promise<boolean> {
   const { notifications, tellings, clock, metrics, logger } = options;
+  const started = performance.now();
   const notification: Notification = { event, response, rule, action, outcome, at: clock().toISOString() };
-  const delivery = await notifications.send(notifier, notification);
+  const step = beginNotification(span, notifier);
+  const delivery = await notifications.send(notifier, notification, step);
+  endNotification(step, delivery);
   const journal = tellings.get(key)?.journal ?? options.journal;
   tellings.delete(key);
   if (delivery.status === "stopped") {
@@ -116,6 +123,9 @@ async function tellOne(
   }
   const error = problemOf(delivery);
   metrics.notified(notifier, delivery.status);
+  if (delivery.status !== "dropped") {
+    metrics.notificationEnded(notifier, (performance.now() - started) / 1000, event.id);
+  }
   if (delivery.status === "failure") {
     logger.warn({ notifier, rule: rule.name, message: error }, "notification failed");
   }

@@ -3,8 +3,10 @@ import { describeTarget, subjectOf } from "../events/target.ts";
 import type { Work } from "../ledger/ledger.ts";
 import type { Rule } from "../rules/rule.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { tracedClients } from "../telemetry/traced-clients.ts";
+import type { Span } from "../telemetry/traces.ts";
 import { type Carried, carryOut, closeUnknown } from "./carry-out.ts";
-import type { EngineOptions } from "./engine.ts";
+import type { EngineOptions, EngineSettings } from "./engine.ts";
 import type { Ends } from "./execute.ts";
 import { createFactsCache, type FactsCache } from "./facts.ts";
 import { createJournal, type Journal } from "./journal.ts";
@@ -12,6 +14,8 @@ import { type PastResponse, pastOf } from "./past.ts";
 import { createPermits, type Permits } from "./permits.ts";
 import { createSightings, lookAt, type Response } from "./plan.ts";
 import { summaryOf, type Tellings, uuidOf } from "./report.ts";
+import { beginResponse } from "./spans.ts";
+import { timingOf } from "./timing.ts";
 
 /** Looks at the API server for destructive actions, at the same time. */
 const maxLooks = 32;
@@ -19,33 +23,52 @@ const maxLooks = 32;
 /** Carries out one response of an event. */
 type Task = () => Promise<Carried>;
 
-/** match → plan → guard → execute → record → notify, for one event. `isOurs`: it was given back by this process. */
+/** How one event is responded to. */
+export interface Terms {
+  readonly settings: EngineSettings;
+  /** This process has given it back before. */
+  readonly isOurs: boolean;
+  /** Of the event; undefined where it is not traced. */
+  readonly span: Span | undefined;
+}
+
+/**
+ * match → plan → guard → execute → record → notify, for one event. Resolves with the milliseconds after which it is to be given
+ * again; undefined where it is finished.
+ */
 export function createResponder(
   options: EngineOptions,
   stop: Pick<Ends, "begin" | "run">,
-): (work: Work, isOurs: boolean) => Promise<void> {
+): (work: Work, terms: Terms) => Promise<number | undefined> {
   /** A flood must not ask the API server about thousands of pods at once: their deadlines would pass in the crowd. */
   const looks = createPermits({ total: maxLooks, of: () => maxLooks });
   const facts = createFactsCache(options.clock);
   const tellings: Tellings = new Map();
 
-  return async (work, isOurs) => {
+  return async (work, { settings, isOurs, span }) => {
     const past = pastOf(work.history);
-    const matched = past.length === 0 ? match(work.event, options) : [];
+    const matched = past.length === 0 ? match(work.event, { settings, span }, options) : [];
     if (matched.length + past.length === 0) {
       return finish(work, options);
     }
     const journal = createJournal(work);
     const shared = { looks, facts, tellings };
-    const course = { ...shared, work, journal, ends: endsOf(work, stop), options: logging(work.event, options) };
+    const course = {
+      ...shared,
+      work,
+      span,
+      journal,
+      ends: endsOf(work, stop),
+      options: withNewest({ ...logging(work.event, options), ...settings }),
+    };
     if (past.length > 0 && !isOurs) {
       noteResumption(past, course);
     }
-    await respond(past.length === 0 ? begin(matched, course) : resume(past, course), course);
+    return respond(past.length === 0 ? begin(matched, course) : resume(past, course), course);
   };
 }
 
-async function respond(tasks: readonly Task[], { work, journal, options }: Course): Promise<void> {
+async function respond(tasks: readonly Task[], { work, journal, options }: Course): Promise<number | undefined> {
   const faults: unknown[] = [];
   const told: Promise<boolean>[] = [];
   const waits: (number | undefined)[] = [];
@@ -58,51 +81,62 @@ async function respond(tasks: readonly Task[], { work, journal, options }: Cours
     throw new AggregateError(faults, `${faults.length} of ${tasks.length} responses failed: ${faults[0]}`);
   }
   if (waits.length > 0) {
-    return giveBack(work, journal, waits, options);
+    return earliest(journal, waits, options);
   }
   work.release();
   const settled = await Promise.all(told);
-  return settled.every(Boolean) ? finish(work, options, journal) : work.giveBack(options.giveBackMs);
+  return settled.every(Boolean) ? finish(work, options, journal) : options.giveBackMs;
 }
 
 /** When the first of its responses may go on. */
-async function giveBack(
-  work: Work,
+async function earliest(
   journal: Journal,
   waits: readonly (number | undefined)[],
   { giveBackMs }: EngineOptions,
-): Promise<void> {
+): Promise<number> {
   await journal.durable().catch(() => undefined);
-  work.giveBack(Math.min(...waits.map((wait) => wait ?? giveBackMs)));
+  return Math.min(...waits.map((wait) => wait ?? giveBackMs));
 }
 
 /** Where not all could be recorded, it is tried again: what is on record by then tells from where on. */
-async function finish(work: Work, { logger, giveBackMs }: EngineOptions, journal?: Journal): Promise<void> {
+async function finish(
+  work: Work,
+  { logger, giveBackMs }: EngineOptions,
+  journal?: Journal,
+): Promise<number | undefined> {
   try {
     await journal?.durable();
     globalThis.halluxFailpoint?.("before-finish");
     await work.finish();
+    return undefined;
   } catch (err) {
     logger.warn({ err, uuid: uuidOf(work.event) }, "event could not be recorded to its end; it is tried again");
-    work.giveBack(giveBackMs);
+    return giveBackMs;
   }
 }
 
 /** What the responses of one event share. */
 interface Course {
   readonly work: Work;
+  readonly span: Span | undefined;
   readonly journal: Journal;
   readonly looks: Permits;
   readonly facts: FactsCache;
   readonly tellings: Tellings;
   readonly ends: Ends;
-  readonly options: EngineOptions;
+  readonly options: EngineOptions & EngineSettings;
 }
 
-function match(event: FalcoEvent, options: EngineOptions): readonly Rule[] {
-  const matched = options.rules().match(event);
+function match(
+  event: FalcoEvent,
+  { settings, span }: Pick<Terms, "settings" | "span">,
+  options: EngineOptions,
+): readonly Rule[] {
+  const step = span?.begin("match");
+  const matched = settings.rules.match(event);
+  step?.end({ attributes: { "hallux.rules.matched": matched.length } });
   countMatches(matched, options.metrics);
-  if (options.logEveryEvent || matched.length > 0) {
+  if (settings.logEveryEvent || matched.length > 0) {
     logging(event, options).logger.info(
       { event: summaryOf(event), target: describeTarget(subjectOf(event)), rules: matched.map(({ name }) => name) },
       matched.length > 0 ? "event matched" : "event matches no rule",
@@ -142,7 +176,7 @@ function noteResumption(past: readonly PastResponse[], { options }: Course): voi
 /** The responses that an earlier process has planned, whatever would match now. */
 function resume(past: readonly PastResponse[], course: Course): readonly Task[] {
   const { options } = course;
-  const { rules } = options.rules();
+  const { rules } = options.rules;
   return past.map((known) => {
     const rule = rules.find((candidate) => describes(candidate, known));
     if (rule === undefined) {
@@ -167,16 +201,20 @@ function describes({ name, actions }: Rule, past: PastResponse): boolean {
 }
 
 function responseOf(
-  { id, plannedAt }: Pick<Response, "id" | "plannedAt">,
+  { id, plannedAt, actions = [] }: Pick<Response, "id" | "plannedAt"> & Partial<Pick<PastResponse, "actions">>,
   rule: Rule,
-  { work: { event }, looks, facts, ends, options }: Course,
+  { work: { event }, span: parent, looks, facts, ends, options }: Course,
 ): Response {
+  const target = subjectOf(event);
+  const span = beginResponse(parent, { id, plannedAt, target }, rule);
+  const clients = tracedClients(options.clients.real, span);
   const deadline = { timeoutMs: options.actionTimeoutMs, signal: ends.run };
-  const sightings = createSightings(rule, event, async (target) => {
+  const sightings = createSightings(rule, event, async (sought) => {
     const done = await looks.acquire("look", ends.begin);
-    return lookAt(target, options.clients.real, deadline).finally(done);
+    return lookAt(sought, clients, deadline).finally(done);
   });
-  return { id, event, rule, target: subjectOf(event), plannedAt, sightings, facts };
+  const timing = timingOf(event, actions, options);
+  return { id, event, rule, target, plannedAt, sightings, facts, span, timing };
 }
 
 function countMatches(matched: readonly Rule[], metrics: Metrics): void {
@@ -190,6 +228,20 @@ function countMatches(matched: readonly Rule[], metrics: Metrics): void {
 
 function endsOf({ lost }: Work, { begin, run }: Pick<Ends, "begin" | "run">): Ends {
   return { begin: AbortSignal.any([begin, lost]), run: AbortSignal.any([run, lost]), lost };
+}
+
+/** Whom to protect and how to log in somewhere is always as it is now, for what has begun, too. */
+function withNewest(options: Course["options"]): Course["options"] {
+  const { current } = options;
+  return {
+    ...options,
+    get clients() {
+      return current().clients;
+    },
+    get guards() {
+      return current().guards;
+    },
+  };
 }
 
 /** Each line of the log says which event it is about. */

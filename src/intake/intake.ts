@@ -1,17 +1,19 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import { type AddressInfo, isIPv4 } from "node:net";
 import type { TlsOptions } from "node:tls";
 import type { Logger } from "pino";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Secret } from "../schema/secret.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { MetricsPage } from "../telemetry/open-metrics.ts";
+import type { Traces } from "../telemetry/traces.ts";
 import { createFaultHandler } from "./connection-faults.ts";
 import { createDrain } from "./drain.ts";
 import { type Auth, createGate } from "./gate.ts";
 import { createPages } from "./pages.ts";
-import { apiPrefix, pagePaths, pathOf } from "./paths.ts";
+import { apiPrefix, pagePaths, pathOf, reloadPath } from "./paths.ts";
 import { createReceiver } from "./receive.ts";
 import { createRefusals, type Refusal, type Refusals } from "./refusal.ts";
 
@@ -41,10 +43,14 @@ export interface Timeouts {
 export interface IntakePeers {
   readonly ledger: Pick<Ledger, "accept" | "faults">;
   readonly metrics: Metrics;
-  readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  readonly traces: Pick<Traces, "received">;
+  /** In the format that the `Accept` of the request asks for. */
+  readonly renderMetrics: (accept: string | undefined) => Promise<MetricsPage>;
   /** Why events cannot be handled now; empty when they can. */
   readonly readiness: () => readonly string[];
-  /** Answers what is asked below `/api/`, and never throws; without it there is nothing. */
+  /** What `GET /readyz?verbose` says besides. */
+  readonly details?: (() => object) | undefined;
+  /** Answers what is asked below `/api/` and at `/-/reload`, and never throws; without it there is nothing. */
   readonly api?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   readonly logger: Logger;
   readonly newId: () => string;
@@ -57,6 +63,13 @@ export interface Intake {
   listen(): Promise<{ readonly address: string; readonly port: number }>;
   /** Takes no more connections, finishes what was begun; after the grace period cuts what is left. */
   close(graceMs: number): Promise<void>;
+  /** Those that are open. */
+  connections(): number;
+  /**
+   * From the next request on. The address, and whether it speaks TLS and asks for certificates, stay as they are. Throws where the
+   * certificates cannot be served with: then nothing has changed.
+   */
+  configure(settings: IntakeSettings): void;
 }
 
 const defaults = {
@@ -69,9 +82,13 @@ const maxHeaderBytes = 16_384;
 
 export function createIntake(settings: IntakeSettings, peers: IntakePeers): Intake {
   const server = createHttpServer(settings);
+  const connections = keepRoom(server);
   const drain = createDrain(server);
   const refusals = createRefusals(peers);
-  const handle = createHandler(settings, peers, refusals);
+  const rooms = { pages: createPages({ ...peers, refusals }), refusals };
+  const handshakeMs = settings.timeouts?.headers ?? defaults.timeouts.headers;
+  let inForce = settings;
+  let handle = createHandler(settings, peers, rooms);
 
   server.on("request", (request, response) => handle(request, response, false));
   server.on("checkContinue", (request, response) => handle(request, response, true));
@@ -80,9 +97,27 @@ export function createIntake(settings: IntakeSettings, peers: IntakePeers): Inta
 
   return {
     listen: () => listen(server, settings, peers.logger),
-    close: drain,
+    close: drain.close,
+    connections,
+    configure(next) {
+      if (server instanceof TlsServer && next.tls !== undefined) {
+        server.setSecureContext(tlsOptions(next.tls));
+      }
+      setLimits(server, next);
+      handle = createHandler(next, peers, rooms);
+      if (inForce.tls?.clientCa !== next.tls?.clientCa) {
+        // What they proved when they connected they may not be able to prove any more; a handshake that has begun proves the same.
+        drain.renew(handshakeMs);
+      }
+      if (isOpenToAll(next) && !isOpenToAll(inForce)) {
+        peers.logger.warn(openToAll);
+      }
+      inForce = next;
+    },
   };
 }
+
+const openToAll = "no authentication is configured: whoever reaches this port can cause responses";
 
 /** Whether anyone who reaches the port can make Hallux act: no authentication, and not only this machine can. */
 export function isOpenToAll({ address, auth, tls }: IntakeSettings): boolean {
@@ -97,22 +132,33 @@ const tooManyConnections: Refusal = {
   message: "there are too many connections",
 };
 
+interface Rooms {
+  readonly pages: ReturnType<typeof createPages>;
+  readonly refusals: Refusals;
+}
+
 function createHandler(
   { maxBodyBytes = defaults.maxBodyBytes, auth, tls }: IntakeSettings,
   peers: IntakePeers,
-  refusals: Refusals,
+  { pages, refusals }: Rooms,
 ): (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => void {
   const gate = createGate({ ...auth, clientCertificate: tls?.clientCa !== undefined });
   const receive = createReceiver({ ...peers, gate, maxBodyBytes, refusals });
-  const pages = createPages({ ...peers, refusals });
 
   // Express costs half of the throughput: events do not pass through it.
   return (request, response, expectsContinue) => {
     const path = pathOf(request);
-    if (path.startsWith(apiPrefix) && peers.api !== undefined) {
+    if ((path.startsWith(apiPrefix) || path === reloadPath) && peers.api !== undefined) {
       peers.api(request, response);
     } else if (sendsEvent(request, path)) {
-      void receive({ request, response, path, expectsContinue, remote: senderOf(request) });
+      void receive({
+        request,
+        response,
+        path,
+        expectsContinue,
+        remote: senderOf(request),
+        requestedAt: performance.now(),
+      });
     } else {
       pages(request, response);
     }
@@ -136,12 +182,10 @@ function sendsEvent({ method }: IncomingMessage, path: string): boolean {
   return (method === "POST" || method === "PUT") && !pagePaths.some((page) => page === path);
 }
 
-function createHttpServer({ tls, timeouts, maxConnections = defaults.maxConnections }: IntakeSettings): Server {
-  const { headers, request, idle } = { ...defaults.timeouts, ...timeouts };
+function createHttpServer(settings: IntakeSettings): Server {
+  const { tls, timeouts } = settings;
+  const { headers, request } = { ...defaults.timeouts, ...timeouts };
   const options: ServerOptions = {
-    headersTimeout: Math.min(headers, request),
-    requestTimeout: request,
-    keepAliveTimeout: idle,
     connectionsCheckingInterval: Math.min(headers, request, 1000),
     maxHeaderSize: maxHeaderBytes,
   };
@@ -149,14 +193,25 @@ function createHttpServer({ tls, timeouts, maxConnections = defaults.maxConnecti
     tls === undefined
       ? createServer(options)
       : createTlsServer({ ...options, ...tlsOptions(tls), handshakeTimeout: headers });
-  server.timeout = request;
-  server.maxConnections = maxConnections;
-  keepRoom(server, maxConnections);
+  setLimits(server, settings);
   return server;
 }
 
-/** The last connection that is taken ends the idle ones: whoever only keeps them open keeps nobody out. */
-function keepRoom(server: Server, maxConnections: number): void {
+/** For the connections that come from now on; those that are open keep the time that has begun. */
+function setLimits(server: Server, { timeouts, maxConnections = defaults.maxConnections }: IntakeSettings): void {
+  const { headers, request, idle } = { ...defaults.timeouts, ...timeouts };
+  server.headersTimeout = Math.min(headers, request);
+  server.requestTimeout = request;
+  server.keepAliveTimeout = idle;
+  server.timeout = request;
+  server.maxConnections = maxConnections;
+}
+
+/**
+ * The last connection that is taken ends the idle ones: whoever only keeps them open keeps nobody out. Gives what says how many are
+ * open.
+ */
+function keepRoom(server: Server): () => number {
   let open = 0;
   // Before node:http takes it on: until its first byte a connection counts as idle, too.
   server.prependListener("connection", (socket) => {
@@ -164,10 +219,11 @@ function keepRoom(server: Server, maxConnections: number): void {
     socket.once("close", () => {
       open -= 1;
     });
-    if (open >= maxConnections) {
+    if (open >= server.maxConnections) {
       server.closeIdleConnections();
     }
   });
+  return () => open;
 }
 
 /** A certificate is asked for, not demanded: probes have none, and the gate tells a sender without one what is missing. */
@@ -184,7 +240,7 @@ async function listen(server: Server, settings: IntakeSettings, logger: Logger):
   const bound = server.address() as AddressInfo;
   const { address, port } = bound;
   if (isOpenToAll(settings)) {
-    logger.warn({ address, port }, "no authentication is configured: whoever reaches this port can cause responses");
+    logger.warn({ address, port }, openToAll);
   }
   return bound;
 }

@@ -1,6 +1,7 @@
 import express, { type NextFunction, type Request, type Response } from "express";
 import type { Logger } from "pino";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { MetricsPage } from "../telemetry/open-metrics.ts";
 import { answer } from "./answer.ts";
 import { notFound, pagePaths } from "./paths.ts";
 import type { Refusal, Refusals } from "./refusal.ts";
@@ -9,13 +10,23 @@ export interface PagesPeers {
   readonly ledger: Pick<Ledger, "faults">;
   /** Why events cannot be handled now; empty when they can. */
   readonly readiness: () => readonly string[];
-  readonly renderMetrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  /** What `GET /readyz?verbose` says besides. */
+  readonly details?: (() => object) | undefined;
+  /** In the format that the `Accept` of the request asks for. */
+  readonly renderMetrics: (accept: string | undefined) => Promise<MetricsPage>;
   readonly refusals: Refusals;
   readonly logger: Logger;
 }
 
 /** What people, probes and Prometheus ask for; all that is not an event. */
-export function createPages({ ledger, readiness, renderMetrics, refusals, logger }: PagesPeers): express.Express {
+export function createPages({
+  ledger,
+  readiness,
+  details,
+  renderMetrics,
+  refusals,
+  logger,
+}: PagesPeers): express.Express {
   const refuse = (refusal: Refusal) => (request: Request, response: Response) =>
     refusals.refuse(response, refusal, { remote: request.socket.remoteAddress });
 
@@ -24,14 +35,20 @@ export function createPages({ ledger, readiness, renderMetrics, refusals, logger
   pages.disable("etag");
 
   pages.get("/healthz", (_request, response) => answer(response, 200, { status: "ok" }));
-  pages.get("/readyz", (_request, response) => {
+  pages.get("/readyz", ({ query }, response) => {
     const reasons = [...readiness(), ...ledger.faults()];
     const ready = reasons.length === 0;
-    answer(response, ready ? 200 : 503, ready ? { status: "ready" } : { status: "not ready", reasons });
+    const more = Object.hasOwn(query, "verbose") ? details?.() : {};
+    answer(
+      response,
+      ready ? 200 : 503,
+      ready ? { status: "ready", ...more } : { status: "not ready", reasons, ...more },
+    );
   });
-  pages.get("/metrics", async (_request, response) => {
-    const { contentType, body } = await renderMetrics();
-    response.writeHead(200, { "content-type": contentType, "content-length": Buffer.byteLength(body) });
+  pages.get("/metrics", async (request, response) => {
+    const { contentType, body } = await renderMetrics(request.headers.accept);
+    const length = Buffer.byteLength(body);
+    response.writeHead(200, { "content-type": contentType, "content-length": length, vary: "accept" });
     response.end(body);
   });
   pages.all("/", refuse(methodNotAllowed("POST, PUT")));

@@ -7,6 +7,9 @@ export const pagePaths = ["/healthz", "/readyz", "/metrics"] as const;
 /** What is below it is the read API's. */
 export const apiPrefix = "/api/";
 
+/** Has the configuration and the rules loaded again, for whoever may read the history. */
+export const reloadPath = "/-/reload";
+
 /** Without the query. */
 export function pathOf({ url = "" }: IncomingMessage): string {
   const query = url.indexOf("?");

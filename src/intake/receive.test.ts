@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { recordingMetrics } from "../../test/support/metrics.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { anEvent, dial, exchange, startIntake, untilClosed } from "./testing.ts";
 
@@ -40,6 +41,16 @@ describe("an event", () => {
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({ status: "duplicate", event: "e-1", of: "e-0" });
     expect(counted).toEqual(["eventDuplicate"]);
+  });
+
+  it("is measured as the one that it repeats, which is the one on record", async () => {
+    const metrics = recordingMetrics();
+    const accept = async () => ({ status: "duplicate", of: "e-0" }) as const;
+    const { url } = await startIntake({ accept, peers: { metrics } });
+
+    await fetch(url, { method: "POST", body: anEvent });
+
+    expect(metrics.calls).toContainEqual(["eventDurable", expect.any(Number), "e-0"]);
   });
 
   it.each(["POST", "PUT"])("may come by %s, of any content type, with a query", async (method) => {

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { decodeEvent, type Fault } from "../events/decode.ts";
 import { type Acceptance, type Ledger, LedgerUnavailable } from "../ledger/ledger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Traces } from "../telemetry/traces.ts";
 import { answer } from "./answer.ts";
 import { bodyForm, readBody } from "./body.ts";
 import type { Gate } from "./gate.ts";
@@ -16,6 +17,8 @@ export interface Delivery {
   /** The sender waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean;
   readonly remote: () => string | undefined;
+  /** When its headers were there, as `performance.now()` tells. */
+  readonly requestedAt: number;
 }
 
 export interface ReceiverPeers {
@@ -23,6 +26,7 @@ export interface ReceiverPeers {
   readonly maxBodyBytes: number;
   readonly ledger: Pick<Ledger, "accept">;
   readonly metrics: Metrics;
+  readonly traces: Pick<Traces, "received">;
   readonly refusals: Refusals;
   readonly newId: () => string;
   readonly clock: () => Date;
@@ -62,16 +66,21 @@ async function receive(delivery: Delivery, peers: ReceiverPeers): Promise<void> 
   peers.refusals.refuse(response, body, { remote: remote() });
 }
 
-async function takeEvent(text: string, { response, remote }: Delivery, peers: ReceiverPeers): Promise<void> {
-  const { ledger, metrics, refusals, newId, clock } = peers;
+async function takeEvent(text: string, delivery: Delivery, peers: ReceiverPeers): Promise<void> {
+  const { request, response, remote, requestedAt } = delivery;
+  const { ledger, metrics, traces, refusals, newId, clock } = peers;
+  const started = performance.now();
 
   const { event, timeReplaced, fault } = decodeEvent(text, { id: newId(), receivedAt: clock().toISOString() });
   if (fault !== undefined) {
     return refusals.refuse(response, badEvent(fault), { remote: remote(), event: excerptOf(text) });
   }
   const acceptance = await ledger.accept(event);
+  const duplicateOf = acceptance.status === "duplicate" ? acceptance.of : undefined;
+  metrics.eventDurable((performance.now() - started) / 1000, duplicateOf ?? event.id);
   count(metrics, acceptance, timeReplaced);
   answerAccepted(response, event.id, acceptance);
+  traces.received(event, duplicateOf, request.headers, requestedAt);
 }
 
 /** Only the ledger's own words for the sender leave the house. */

@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import type { FalcoEvent } from "../events/event.ts";
 import type { Acceptance } from "../ledger/ledger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { noTraces } from "../telemetry/traces.ts";
 import { createIntake, type Intake, type IntakePeers, type IntakeSettings } from "./intake.ts";
 
 export const anEvent = JSON.stringify({
@@ -48,6 +49,7 @@ export async function startIntake({ settings, peers, accept }: Overrides = {}): 
         faults: () => [],
       },
       metrics: recordingMetrics(counted),
+      traces: noTraces,
       renderMetrics: async () => ({ contentType: "text/plain; version=0.0.4", body: "hallux_up 1\n" }),
       readiness: () => [],
       logger: pino({ level: "trace" }, { write: (line) => void lines.push(JSON.parse(line)) }),
@@ -97,14 +99,20 @@ function recordingMetrics(counted: string[]): Metrics {
   return {
     eventAccepted: count("eventAccepted"),
     eventDuplicate: count("eventDuplicate"),
+    // It says how long it took: another time each time.
+    eventDurable: () => undefined,
     eventRefused: count("eventRefused"),
     eventTimeReplaced: count("eventTimeReplaced"),
     ruleMatched: count("ruleMatched"),
     eventUnmatched: count("eventUnmatched"),
     actionEnded: count("actionEnded"),
     actionRetried: count("actionRetried"),
+    responseBegun: count("responseBegun"),
+    responseEnded: count("responseEnded"),
     responseResumed: count("responseResumed"),
     notified: count("notified"),
+    notificationEnded: count("notificationEnded"),
+    apiAnswered: count("apiAnswered"),
     permissionsMissing: count("permissionsMissing"),
   };
 }

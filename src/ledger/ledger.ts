@@ -42,6 +42,9 @@ export interface Ledger {
   /** For the metrics. */
   backlog(): Backlog;
 
+  /** Bytes that it takes where it is stored; undefined where that is not to be had now. Never rejects. */
+  size(): Promise<number | undefined>;
+
   /** Writes what is under way, gives nothing more. Work that was given and not finished is given again by the next `work`. */
   close(): Promise<void>;
 }

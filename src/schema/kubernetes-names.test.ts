@@ -40,6 +40,7 @@ describe("the key of an annotation", () => {
   it("is a label's, but that its DNS name may have capitals", () => {
     expect(isAnnotationKey("Example.COM/Note")).toBe(true);
     expect(isAnnotationKey("example.com/my note")).toBe(false);
+    expect(isAnnotationKey("\u212Aubernetes.io/note")).toBe(false);
   });
 });
 

@@ -8,7 +8,8 @@ export function isLabelKey(text: string): boolean {
 
 /** The same of an annotation, whose prefix may have capitals. */
 export function isAnnotationKey(text: string): boolean {
-  return isLabelKey(text.toLowerCase());
+  // toLowerCase() would make a k of the sign for Kelvin, too.
+  return isLabelKey(text.replace(/[A-Z]/g, (letter) => letter.toLowerCase()));
 }
 
 /** Whether Kubernetes takes a text as the value of a label. */

@@ -50,15 +50,32 @@ describe("text that is not one YAML document", () => {
       "a: 1\n---\nb: 2\n",
       "2:1: error: a second YAML document begins here (put everything into one",
     ],
-    ["an alias without anchor", "a: *b\n", "1:4: error: no anchor &b stands before this alias"],
+    ["an alias without anchor", "a: *b\n", "1:4: error: no anchor of this name stands before the alias"],
     ["an alias inside its own anchor", "a: &b [*b]\n", "1:8: error: this alias stands inside its own anchor &b"],
-    ["an unknown tag", "a: !env HOME\n", "1:4: error: not valid YAML: Unresolved tag: !env"],
+    ["an unknown tag", "a: !env HOME\n", "1:4: error: not valid YAML: unknown tag (a text"],
     ["a tab as indentation", "a:\n\tb: 1\n", "2:1: error: not valid YAML: Tabs are not allowed as indentation"],
     ["endless nesting", "[".repeat(100_000), "error: nested too deeply"],
   ])("is a Problem: %s", (_name, text, expected) => {
     const { problems } = readYaml("x.yaml", text);
 
     expect(problems.map(describeProblem)[0]).toContain(expected);
+  });
+
+  it.each([
+    "password: !hunter2\n",
+    "password: !e!hunter2\n",
+    "password: *hunter2\n",
+    "password: |hunter2\n",
+    "password: >hunter2\n",
+    'password: "\\Uhunter22"\n',
+    "password: }\nhunter2: x\n",
+    "%hunter2\n---\na: 1\n",
+  ])("is a Problem that does not tell what may be a secret: %j", (text) => {
+    const { problems } = readYaml("x.yaml", text);
+
+    const told = problems.map(describeProblem);
+    expect(told.length).toBeGreaterThan(0);
+    expect(told.join("\n")).not.toMatch(/hun/);
   });
 
   it("tells the faults of several lines, one for each line", () => {

@@ -143,6 +143,7 @@ function syntaxProblem(source: Source, fault: YAMLError): Problem {
   return { file: source.file, ...place, ...wordsFor(fault, place) };
 }
 
+/** Without values that stand there, as the library would tell them: it may be a secret that lacks its quotes. */
 function wordsFor(fault: YAMLError, { text }: Place): Pick<Problem, "message" | "hint"> {
   switch (fault.code) {
     case "DUPLICATE_KEY":
@@ -151,6 +152,14 @@ function wordsFor(fault: YAMLError, { text }: Place): Pick<Problem, "message" | 
       return { message: "a second YAML document begins here", hint: "put everything into one document, without ---" };
     case "RESOURCE_EXHAUSTION":
       return { message: "nested too deeply", hint: undefined };
+    case "TAG_RESOLVE_FAILED":
+      return { message: "not valid YAML: unknown tag", hint: "a text that begins with ! needs quotes" };
+    case "BAD_DIRECTIVE":
+      return { message: "not valid YAML: unknown directive", hint: undefined };
+    case "BAD_DQ_ESCAPE":
+      return { message: "not valid YAML: invalid escape sequence", hint: "write a backslash as \\\\" };
+    case "UNEXPECTED_TOKEN":
+      return { message: `not valid YAML: ${fault.message.split(": ", 1)[0]}`, hint: undefined };
     default:
       return { message: `not valid YAML: ${fault.message}`, hint: undefined };
   }
@@ -161,9 +170,9 @@ function aliasProblems(source: Source): readonly Problem[] {
   const anchors = new Set<string>();
   visit(source.tree, {
     Node(_key, node, path) {
-      const message = isAlias(node) ? aliasFault(node.source, anchors, path) : undefined;
-      if (message !== undefined) {
-        problems.push({ file: source.file, ...placeOf(source, rangeOf(node) ?? [0, 0]), message, hint: undefined });
+      const fault = isAlias(node) ? aliasFault(node.source, anchors, path) : undefined;
+      if (fault !== undefined) {
+        problems.push({ file: source.file, ...placeOf(source, rangeOf(node) ?? [0, 0]), ...fault });
       }
       if (!isAlias(node) && node.anchor !== undefined) {
         anchors.add(node.anchor);
@@ -173,12 +182,19 @@ function aliasProblems(source: Source): readonly Problem[] {
   return problems;
 }
 
-function aliasFault(name: string, anchors: ReadonlySet<string>, parents: readonly unknown[]): string | undefined {
+function aliasFault(
+  name: string,
+  anchors: ReadonlySet<string>,
+  parents: readonly unknown[],
+): Pick<Problem, "message" | "hint"> | undefined {
   if (!anchors.has(name)) {
-    return `no anchor &${name} stands before this alias`;
+    return {
+      message: "no anchor of this name stands before the alias",
+      hint: "a text that begins with * needs quotes",
+    };
   }
   const inside = parents.some((parent) => isCollection(parent) && parent.anchor === name);
-  return inside ? `this alias stands inside its own anchor &${name}` : undefined;
+  return inside ? { message: `this alias stands inside its own anchor &${name}`, hint: undefined } : undefined;
 }
 
 function placeOf({ text, lines }: Source, [start, end]: readonly [number, number]): Place {

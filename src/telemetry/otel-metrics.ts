@@ -1,123 +1,75 @@
-import type { Attributes, Counter, Histogram } from "@opentelemetry/api";
-import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
-import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
-import { type Backlog, type Metrics, refusalReasons } from "./metrics.ts";
-
-/** One metric as `/metrics` shows it and the reference page describes it. */
-export interface MetricDefinition {
-  readonly name: string;
-  readonly type: "counter" | "histogram" | "gauge";
-  readonly help: string;
-  readonly labels: readonly string[];
-}
-
-/** What is on `/metrics`, in this order. */
-export const metricDefinitions = {
-  eventsAccepted: counter("hallux_events_accepted_total", "Events made durable and answered 2xx"),
-  eventsDuplicate: counter("hallux_events_duplicate_total", "Events that repeat an earlier one; nothing was done"),
-  eventsRefused: counter("hallux_events_refused_total", "Requests answered 4xx or 5xx, by reason", ["reason"]),
-  eventTimesReplaced: counter(
-    "hallux_event_time_replaced_total",
-    "Events whose time was absent or unusable and became the time of receipt",
-  ),
-  ruleMatches: counter("hallux_rule_matches_total", "Events that matched the rule", ["rule"]),
-  eventsUnmatched: counter("hallux_events_unmatched_total", "Events that no rule matched"),
-  actions: counter("hallux_actions_total", "Actions ended, by outcome; code says why one failed", [
-    "rule",
-    "actionner",
-    "status",
-    "code",
-  ]),
-  actionDuration: {
-    name: "hallux_action_duration_seconds",
-    type: "histogram",
-    help: "Time an action took, with its retries",
-    labels: ["actionner"],
-  },
-  retries: counter(
-    "hallux_action_retries_total",
-    "Attempts that failed and were followed by another, by what went wrong",
-    ["rule", "actionner", "code"],
-  ),
-  responsesResumed: counter(
-    "hallux_responses_resumed_total",
-    "Responses that went on after a restart or on another replica",
-  ),
-  notifications: counter("hallux_notifications_total", "Notifications by result", ["notifier", "result"]),
-  permissionsMissing: gauge(
-    "hallux_permissions_missing",
-    "Kubernetes permissions that the rules need and Hallux did not have when it started; absent until they are checked",
-  ),
-  backlogEvents: gauge("hallux_ledger_backlog_events", "Events accepted and not yet finished"),
-  backlogBytes: gauge("hallux_ledger_backlog_bytes", "Size of the events accepted and not yet finished"),
-  backlogAge: gauge(
-    "hallux_ledger_backlog_oldest_seconds",
-    "Time since the oldest of them was accepted; 0 where there is none",
-  ),
-  buildInfo: {
-    name: "hallux_build_info",
-    type: "gauge",
-    help: "Always 1; the version of Hallux is in the label",
-    labels: ["version"],
-  },
-} as const satisfies Record<string, MetricDefinition>;
-
-/** Label sets per metric; what goes beyond is counted in one more series, labelled `otel_metric_overflow`. */
-const cardinalityLimit = 5000;
-
-const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
-
-/** A page of metrics in the Prometheus text format. */
-export interface MetricsPage {
-  readonly contentType: string;
-  readonly body: string;
-}
+import type { Meter } from "@opentelemetry/api";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { MeterProvider, type MetricReader } from "@opentelemetry/sdk-metrics";
+import { type MetricDefinition, metricDefinitions } from "./definitions.ts";
+import { apiStatuses, type Metrics, notificationResults, refusalReasons } from "./metrics.ts";
+import { type Observed, observe } from "./observed.ts";
+import type { MetricsPage } from "./open-metrics.ts";
+import { PageReader } from "./page-reader.ts";
+import { createTimer } from "./timer.ts";
 
 export interface MetricsOptions {
   readonly version: string;
-  /** Asked at each scrape. */
-  readonly backlog: () => Backlog;
+  /** Those that are configured. */
+  readonly notifiers?: readonly string[];
+  /** The trace of an event, for exemplars; undefined where it has none. */
+  readonly traceId?: (event: string) => string | undefined;
+  /** Who tells, for the readers: `service.name` and the like. */
+  readonly resource?: Readonly<Record<string, string>>;
+  /** Beside the page. Whoever gives them ends them. */
+  readonly readers?: readonly MetricReader[];
 }
 
-/** Counts in memory; `render` gives the page for a scrape. Series without a rule in them are there from the start, at 0. */
-export function createMetrics({ version, backlog }: MetricsOptions): Metrics & { render(): Promise<MetricsPage> } {
-  const reader = new PageReader({ cardinalitySelector: () => cardinalityLimit });
-  const provider = new MeterProvider({ readers: [reader] });
-  const instruments = createInstruments(provider);
-  startAtZero(instruments, version);
-  observeBacklog(provider, backlog);
+export interface MetricsStore extends Metrics {
+  /** What is shown from now on. */
+  observe(observed: Partial<Observed>): void;
+  /** The collector did not take them, or there was no room for them. */
+  spansDropped(count: number): void;
+  /** The page for a scrape, in the format that its `Accept` asks for. */
+  render(accept?: string): Promise<MetricsPage>;
+}
+
+/** Counts in memory. Series without a rule in them are there from the start, at 0. */
+export function createMetrics(options: MetricsOptions): MetricsStore {
+  const { traceId = () => undefined, resource = {}, readers = [] } = options;
+  const page = new PageReader();
+  const provider = new MeterProvider({ resource: resourceFromAttributes(resource), readers: [page, ...readers] });
+  const meter = provider.getMeter("hallux");
+  const counters = createCounters(meter);
+  const timers = createTimers(meter);
+  const exemplars = new Map(Object.values(timers).map(({ name, exemplars }) => [name, exemplars]));
+  const permissionsMissing = gaugeOf(meter, metricDefinitions.permissionsMissing);
+  startAtZero(counters, options);
+  showProcess(meter, options);
 
   return {
-    eventAccepted: () => instruments.eventsAccepted.add(1),
-    eventDuplicate: () => instruments.eventsDuplicate.add(1),
-    eventRefused: (reason) => instruments.eventsRefused.add(1, { reason }),
-    eventTimeReplaced: () => instruments.eventTimesReplaced.add(1),
-    ruleMatched: (rule) => instruments.ruleMatches.add(1, { rule }),
-    eventUnmatched: () => instruments.eventsUnmatched.add(1),
-    actionEnded({ rule, actionner, status, code }, seconds) {
-      instruments.actions.add(1, { rule, actionner, status, ...(code === undefined ? {} : { code }) });
-      instruments.actionDuration.record(seconds, { actionner });
+    eventAccepted: () => counters.eventsAccepted.add(1),
+    eventDuplicate: () => counters.eventsDuplicate.add(1),
+    eventDurable: timers.acceptDuration.record,
+    eventRefused: (reason) => counters.eventsRefused.add(1, { reason }),
+    eventTimeReplaced: () => counters.eventTimesReplaced.add(1),
+    ruleMatched: (rule) => counters.ruleMatches.add(1, { rule }),
+    eventUnmatched: () => counters.eventsUnmatched.add(1),
+    actionEnded({ rule, actionner, status, code }, seconds, event) {
+      counters.actions.add(1, { rule, actionner, status, ...(code === undefined ? {} : { code }) });
+      timers.actionDuration.record(seconds, event, actionner);
     },
-    actionRetried: (labels) => instruments.retries.add(1, { ...labels }),
-    responseResumed: () => instruments.responsesResumed.add(1),
-    notified: (notifier, result) => instruments.notifications.add(1, { notifier, result }),
-    permissionsMissing: (count) => instruments.permissionsMissing.record(count),
-    render: () => reader.page(),
+    actionRetried: (labels) => counters.retries.add(1, { ...labels }),
+    responseBegun: timers.responseDelay.record,
+    responseEnded: timers.responseDuration.record,
+    responseResumed: () => counters.responsesResumed.add(1),
+    notified: (notifier, result) => counters.notifications.add(1, { notifier, result }),
+    notificationEnded: (notifier, seconds, event) => timers.notificationDuration.record(seconds, event, notifier),
+    apiAnswered: (status) => counters.apiRequests.add(1, { status: String(status) }),
+    permissionsMissing: (count) => permissionsMissing.record(count),
+    spansDropped: (count) => counters.spansDropped.add(count),
+    observe: (observed) => observe(meter, observed),
+    render: (accept) => page.page(accept, { exemplars: (name) => exemplars.get(name), traceId }),
   };
 }
 
-type Instruments = ReturnType<typeof createInstruments>;
-
-function createInstruments(provider: MeterProvider) {
-  const meter = provider.getMeter("hallux");
-  const counterOf = ({ name, help }: MetricDefinition): Counter<Attributes> =>
-    meter.createCounter(name, { description: help });
-  const { actionDuration, buildInfo } = metricDefinitions;
-  const durations: Histogram<Attributes> = meter.createHistogram(actionDuration.name, {
-    description: actionDuration.help,
-    advice: { explicitBucketBoundaries: durationBuckets },
-  });
-
+function createCounters(meter: Meter) {
+  const counterOf = ({ name, help }: MetricDefinition) => meter.createCounter(name, { description: help });
   return {
     eventsAccepted: counterOf(metricDefinitions.eventsAccepted),
     eventsDuplicate: counterOf(metricDefinitions.eventsDuplicate),
@@ -126,67 +78,50 @@ function createInstruments(provider: MeterProvider) {
     ruleMatches: counterOf(metricDefinitions.ruleMatches),
     eventsUnmatched: counterOf(metricDefinitions.eventsUnmatched),
     actions: counterOf(metricDefinitions.actions),
-    actionDuration: durations,
     retries: counterOf(metricDefinitions.retries),
     responsesResumed: counterOf(metricDefinitions.responsesResumed),
     notifications: counterOf(metricDefinitions.notifications),
-    permissionsMissing: meter.createGauge(metricDefinitions.permissionsMissing.name, {
-      description: metricDefinitions.permissionsMissing.help,
-    }),
-    buildInfo: meter.createGauge(buildInfo.name, { description: buildInfo.help }),
+    apiRequests: counterOf(metricDefinitions.apiRequests),
+    spansDropped: counterOf(metricDefinitions.spansDropped),
   };
 }
 
+function createTimers(meter: Meter) {
+  return {
+    acceptDuration: createTimer(meter, metricDefinitions.acceptDuration),
+    responseDelay: createTimer(meter, metricDefinitions.responseDelay),
+    responseDuration: createTimer(meter, metricDefinitions.responseDuration),
+    actionDuration: createTimer(meter, metricDefinitions.actionDuration),
+    notificationDuration: createTimer(meter, metricDefinitions.notificationDuration),
+  };
+}
+
+function gaugeOf(meter: Meter, { name, help }: MetricDefinition) {
+  return meter.createGauge(name, { description: help });
+}
+
 /** A rate over a series needs its first value to be 0, not 1. */
-function startAtZero(instruments: Instruments, version: string): void {
-  instruments.buildInfo.record(1, { version });
-  instruments.eventsAccepted.add(0);
-  instruments.eventsDuplicate.add(0);
-  instruments.eventTimesReplaced.add(0);
-  instruments.eventsUnmatched.add(0);
-  instruments.responsesResumed.add(0);
+function startAtZero(counters: ReturnType<typeof createCounters>, { notifiers = [] }: MetricsOptions): void {
+  counters.eventsAccepted.add(0);
+  counters.eventsDuplicate.add(0);
+  counters.eventTimesReplaced.add(0);
+  counters.eventsUnmatched.add(0);
+  counters.responsesResumed.add(0);
+  counters.spansDropped.add(0);
   for (const reason of refusalReasons) {
-    instruments.eventsRefused.add(0, { reason });
+    counters.eventsRefused.add(0, { reason });
   }
-}
-
-function observeBacklog(provider: MeterProvider, backlog: () => Backlog): void {
-  const observe = ({ name, help }: MetricDefinition, value: (found: Backlog) => number) =>
-    provider
-      .getMeter("hallux")
-      .createObservableGauge(name, { description: help })
-      .addCallback((result) => result.observe(value(backlog())));
-
-  observe(metricDefinitions.backlogEvents, ({ events }) => events);
-  observe(metricDefinitions.backlogBytes, ({ bytes }) => bytes);
-  observe(metricDefinitions.backlogAge, ({ oldestAt }) =>
-    oldestAt === undefined ? 0 : Math.max(0, Date.now() - oldestAt) / 1000,
-  );
-}
-
-class PageReader extends MetricReader {
-  readonly #serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
-
-  async page(): Promise<MetricsPage> {
-    const { resourceMetrics, errors } = await this.collect();
-    if (errors.length > 0) {
-      throw new AggregateError(errors, "metrics could not be collected");
+  for (const status of apiStatuses) {
+    counters.apiRequests.add(0, { status: String(status) });
+  }
+  for (const notifier of notifiers) {
+    for (const result of notificationResults) {
+      counters.notifications.add(0, { notifier, result });
     }
-    return {
-      contentType: "text/plain; version=0.0.4; charset=utf-8",
-      body: this.#serializer.serialize(resourceMetrics),
-    };
   }
-
-  protected override async onForceFlush(): Promise<void> {}
-
-  protected override async onShutdown(): Promise<void> {}
 }
 
-function counter<const L extends readonly string[] = readonly []>(name: string, help: string, labels?: L) {
-  return { name, type: "counter", help, labels: labels ?? [] } as const;
-}
-
-function gauge(name: string, help: string) {
-  return { name, type: "gauge", help, labels: [] } as const;
+function showProcess(meter: Meter, { version }: MetricsOptions): void {
+  gaugeOf(meter, metricDefinitions.buildInfo).record(1, { version });
+  gaugeOf(meter, metricDefinitions.startTime).record(Math.round(performance.timeOrigin) / 1000);
 }

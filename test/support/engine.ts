@@ -1,5 +1,6 @@
-import type { EngineOptions } from "../../src/engine/engine.ts";
+import type { EngineOptions, EngineSettings } from "../../src/engine/engine.ts";
 import type { NotificationsOptions } from "../../src/engine/notifications.ts";
+import { noTraces } from "../../src/telemetry/traces.ts";
 import { createPermits } from "../../src/engine/permits.ts";
 
 /** Of an engine in a test: roomy, and quick to try again. */
@@ -9,7 +10,8 @@ export const limits = {
   permits: createPermits({ total: 64, of: () => 64 }),
   room: { events: 1000, bytes: 16 * 1024 * 1024 },
   giveBackMs: 10,
-} satisfies Partial<EngineOptions>;
+  traces: noTraces,
+} satisfies Partial<EngineOptions & EngineSettings>;
 
 export const noNotifiers = {
   notifiers: [],

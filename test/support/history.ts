@@ -10,6 +10,7 @@ import { describeTarget, type Target } from "../../src/events/target.ts";
 import type { Ledger, ResponseDetail, ResponseQuery, Transition } from "../../src/ledger/ledger.ts";
 import { Secret } from "../../src/schema/secret.ts";
 import { type ApiPeers, createApi } from "../../src/api/api.ts";
+import { noMetrics } from "./metrics.ts";
 
 export const token = "a-token-of-the-tests";
 
@@ -108,6 +109,7 @@ export async function startApi(
   const api = createApi({
     ledger,
     token: new Secret(token),
+    metrics: noMetrics,
     logger: pino({ base: undefined }, { write: (line) => void lines.push(JSON.parse(line)) }),
     clock: () => new Date(minute(60)),
     ...peers,

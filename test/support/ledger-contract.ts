@@ -165,6 +165,20 @@ function acceptContract(bench: CreateBench): void {
     expect(both.oldestAt).toBeLessThanOrEqual(Date.now() + 1000);
     expect(again.backlog()).toMatchObject({ events: 1 });
   });
+
+  it("says how much it takes where it is stored, and nothing once it is closed and cannot be asked", async () => {
+    const { open } = await bench();
+    const ledger = await open();
+    const [event] = eventsOf([{ pod: "shop/a" }]);
+    await ledger.accept(event as FalcoEvent);
+
+    const whileOpen = await ledger.size();
+    await ledger.close();
+    const closed = await ledger.size().catch(() => "rejected");
+
+    expect(whileOpen).toBeGreaterThan(0);
+    expect(closed).not.toBe("rejected");
+  });
 }
 
 function deduplicationContract(bench: CreateBench): void {

@@ -2,7 +2,7 @@ import { pino } from "pino";
 import type { Actionner } from "../../src/catalogue/catalogue.ts";
 import type { Outcome } from "../../src/catalogue/outcome.ts";
 import type { Clients } from "../../src/clients/clients.ts";
-import { startEngine } from "../../src/engine/engine.ts";
+import { type EngineSettings, startEngine } from "../../src/engine/engine.ts";
 import { refuseMirrorPods } from "../../src/engine/guard.ts";
 import { createNotifications } from "../../src/engine/notifications.ts";
 import type { FalcoEvent } from "../../src/events/event.ts";
@@ -32,20 +32,24 @@ export async function respondBy(
   { clients, events }: { readonly clients: Clients; readonly events: readonly FalcoEvent[] },
 ): Promise<Outcome[]> {
   const ledger = await memoryLedger();
-  const engine = startEngine({
-    ledger,
-    rules: () => ({ rules, match: () => rules, explain: () => [] }),
+  const settings: EngineSettings = {
+    rules: { rules, match: () => rules, explain: () => [] },
     clients: { real: clients, dryRun: clients },
     guards: [refuseMirrorPods],
+    defaultNotifiers: [],
     actionTimeoutMs: 20_000,
+    retryMs: limits.retryMs,
+    logEveryEvent: false,
+  };
+  const engine = startEngine({
+    ledger,
+    current: () => settings,
     clock: () => new Date(),
     notifications: createNotifications({ ...noNotifiers, clients }),
-    defaultNotifiers: [],
     metrics: noMetrics,
     logger: pino({ level: "silent" }),
     newId: () => crypto.randomUUID(),
     ...limits,
-    logEveryEvent: false,
   });
 
   await Promise.all(events.map((event) => ledger.accept(event)));

@@ -154,6 +154,7 @@ function ledgerOf(peers: Peers, close: () => Promise<void>): Ledger {
       return fault === undefined ? [] : [fault];
     },
     backlog: picture.backlog,
+    size: () => sizeOf(peers),
     close() {
       state.closed = true;
       bell.ring();
@@ -227,6 +228,20 @@ function fullness({ picture, options: { backlogBytes } }: Peers): string | undef
   return bytes < backlogBytes
     ? undefined
     : `the backlog is full: ${events} events wait, with ${bytes} bytes (ledger.backlog_bytes is ${backlogBytes})`;
+}
+
+/** Of all its streams, one copy of each. */
+async function sizeOf({ link, names, state }: Peers): Promise<number | undefined> {
+  if (state.closed) {
+    return undefined;
+  }
+  const streams = [names.events, names.responses, names.planned, names.repeats, names.leases];
+  try {
+    const infos = await link.perform(({ jsm }) => Promise.all(streams.map((stream) => jsm.streams.info(stream))));
+    return infos.reduce((sum, info) => sum + info.state.bytes, 0);
+  } catch {
+    return undefined;
+  }
 }
 
 function refuseClosed({ closed }: Peers["state"]): void {

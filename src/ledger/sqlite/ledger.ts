@@ -9,6 +9,7 @@ import type { LeftRow } from "./batch.ts";
 import { createHolds } from "./holds.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import type { StoredEvent } from "./queries.ts";
+import { sizeOf } from "./size.ts";
 import type { Recovery } from "./store.ts";
 import { inlineDesk, type Transport, threadDesk } from "./transport.ts";
 import { createUpkeep, type Pace, type UpkeepOptions } from "./upkeep.ts";
@@ -120,6 +121,7 @@ function ledgerOf(parts: Parts, close: () => Promise<void>): Ledger {
       return fault === undefined ? [] : [fault];
     },
     backlog: () => backlog.figures(),
+    size: () => sizeOf(options.directory),
     close() {
       closing ??= close();
       return closing;
