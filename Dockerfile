@@ -10,7 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 # Install scripts would fetch another Node: this one is the pinned one.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN node scripts/build.ts && mkdir /state
+RUN node scripts/build.ts && node scripts/sbom.ts > dist/hallux.cdx.json && mkdir /state
 
 # Node for the platform of the image. Nothing runs here, so no emulation is needed.
 FROM ${NODE_IMAGE} AS node
@@ -30,7 +30,8 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=node /usr/local/LICENSE /usr/local/share/node/LICENSE
 # The one library of Node's that the base image lacks.
 COPY --from=node /usr/lib/*-linux-gnu/libatomic.so.1* /usr/lib/
-COPY --from=build /build/dist/hallux.js /build/dist/ledger-thread.js /build/dist/package.json /build/dist/LICENSE /build/dist/THIRD-PARTY-NOTICES /opt/hallux/
+# Scanners of images find the packages of the bundle by hallux.cdx.json alone.
+COPY --from=build /build/dist/hallux.js /build/dist/ledger-thread.js /build/dist/package.json /build/dist/LICENSE /build/dist/THIRD-PARTY-NOTICES /build/dist/hallux.cdx.json /opt/hallux/
 COPY --from=build /build/dist/chunks/ /opt/hallux/chunks/
 COPY --from=build --chown=65532:65532 --chmod=0700 /state/ /var/lib/hallux/
 

@@ -2,8 +2,10 @@ import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promise
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { commonjs } from "./commonjs.ts";
 import { diet } from "./diet.ts";
 import { notices } from "./notices.ts";
+import { required } from "./required.ts";
 
 /**
  * Bundles the command line: one small entry and chunks that load on demand (the Kubernetes client, the cloud SDKs, mail, NATS,
@@ -29,7 +31,7 @@ const { outputFiles = [], metafile = { inputs: {}, outputs: {} } } = await build
   format: "esm",
   platform: "node",
   target: "node24",
-  plugins: [diet],
+  plugins: [diet, commonjs, required],
   // What is left out here is neither parsed nor kept in memory. Names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
@@ -72,9 +74,9 @@ async function put(name: string, contents: string): Promise<void> {
 
 /** Of the package that `npm pack ./dist` makes: everything is in the bundle, so that it depends on nothing. */
 async function manifest(): Promise<string> {
-  const { name, version, description, license, engines } = JSON.parse(
-    await readFile(join(root, "package.json"), "utf8"),
-  );
+  const { name, version, description, license } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+  // A clone brings its own Node; who installs the package has to have one with SQLite.
+  const engines = { node: ">=24" };
   const files = ["hallux.js", "ledger-thread.js", "chunks", "THIRD-PARTY-NOTICES"];
   const slim = { name, version, description, license, type: "module", bin: { hallux: "hallux.js" }, files, engines };
   return `${JSON.stringify(slim, undefined, 2)}\n`;

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { actionners } from "../actionners/index.ts";
 import { contexts } from "../contexts/index.ts";
@@ -5,9 +6,10 @@ import { notifiers } from "../notifiers/index.ts";
 import { outputs } from "../outputs/index.ts";
 import { createCatalogue } from "../src/catalogue/catalogue.ts";
 import { createProgram, type ProgramDeps } from "../src/cli/program.ts";
+import { writeGenerated } from "../test/chart/generated.ts";
 import { referencePages } from "./pages.ts";
 
-/** Writes docs/generated afresh: a page that is no longer generated goes. */
+/** Writes docs/generated afresh, where a page that is no longer generated goes, and what the chart holds of Hallux. */
 const folder = new URL("../docs/generated/", import.meta.url);
 const catalogue = createCatalogue({ actionners, contexts, outputs, notifiers });
 const pages = referencePages(catalogue, createProgram(neverRun()));
@@ -19,6 +21,9 @@ for (const [name, content] of pages) {
   writeFileSync(file, content);
 }
 console.log(`docs/generated: ${pages.size} files`);
+
+writeGenerated();
+execFileSync("npx", ["biome", "format", "--write", "charts/hallux"], { stdio: "inherit" });
 
 /** The commands are only described here. */
 function neverRun(): ProgramDeps {
@@ -33,11 +38,13 @@ function neverRun(): ProgramDeps {
     destination: { write: nothing },
     kubeconfigSource: () => ({ from: "cluster" }),
     onStopRequest: nothing,
+    onReloadRequest: nothing,
     write: nothing,
     writeError: nothing,
     setExitCode: nothing,
     now: () => "",
     stateDirectory: "",
     pid: 0,
+    usage: () => ({ cpuSeconds: 0, residentBytes: 0 }),
   };
 }

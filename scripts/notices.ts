@@ -24,11 +24,20 @@ export async function notices(metafile: Pick<Metafile, "outputs">, root: string)
 
 async function sectionOf(directory: string): Promise<string> {
   const { name, version, license } = JSON.parse(await readFile(join(directory, "package.json"), "utf8")) as Package;
-  const files = (await readdir(directory)).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file)).sort();
-  if (license === undefined && files.length === 0) {
+  const all = await readdir(directory);
+  const files = all.filter((file) => /^((un)?licen[cs]e|copying|notice)/i.test(file)).sort();
+  const readme = files.length === 0 ? all.filter((file) => /^readme/i.test(file)) : [];
+  const texts = await Promise.all([...files, ...readme].map((file) => readFile(join(directory, file), "utf8")));
+  const licences = files.length === 0 ? texts.flatMap(licenceIn) : texts;
+  if (license === undefined && licences.length === 0) {
     throw new Error(`${name} ${version} names no licence: it cannot be passed on`);
   }
-  const texts = await Promise.all(files.map((file) => readFile(join(directory, file), "utf8")));
   const heading = `${name} ${version}${license === undefined ? "" : ` (${license})`}`;
-  return [`${"-".repeat(80)}\n${heading}\n`, ...texts.map((text) => `${text.trim()}\n`)].join("\n");
+  return [`${"-".repeat(80)}\n${heading}\n`, ...licences.map((text) => `${text.trim()}\n`)].join("\n");
+}
+
+/** What a README says below the heading of the licence, where that is its text and not only its name. */
+function licenceIn(readme: string): readonly string[] {
+  const [, section = ""] = /^(?:#+ *licen[cs]e\b.*|licen[cs]e\n-+)\n(.*)/ims.exec(readme) ?? [];
+  return section.includes("Copyright") ? [section] : [];
 }

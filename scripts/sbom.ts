@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Metafile } from "esbuild";
+import manifest from "../package.json" with { type: "json" };
 import { bundledPackages } from "./notices.ts";
 
 interface Component {
@@ -47,12 +48,14 @@ function only(shipped: ReadonlySet<string>, bom: Bom): Bom {
   const components = bom.components
     .filter(({ name, version }) => shipped.has(`${name}@${version}`))
     // npm says "optional" or "excluded" of what development needs too: in the bundle, all are needed.
-    .map((component) => ({ ...component, scope: "required", properties: [] }));
-  const refs = new Set([bom.metadata.component, ...components].map((component) => component["bom-ref"]));
+    .map((one) => ({ ...one, scope: "required", properties: [] }));
+  // npm calls it by the name of the directory.
+  const component = { ...bom.metadata.component, name: manifest.name };
+  const refs = new Set([component, ...components].map((one) => one["bom-ref"]));
   const dependencies = bom.dependencies
     .filter(({ ref }) => refs.has(ref))
     .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((on) => refs.has(on)) }));
-  return { ...bom, components, dependencies };
+  return { ...bom, metadata: { ...bom.metadata, component }, components, dependencies };
 }
 
 function nameAndVersion(directory: string): string {

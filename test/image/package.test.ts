@@ -69,12 +69,14 @@ it("has a software bill of materials that names every package in it", () => {
   const sbom = spawnSync(process.execPath, [script, "--outdir", join(directory, "dist")], { encoding: "utf8" });
 
   const notices = readFileSync(join(user, "node_modules/hallux/THIRD-PARTY-NOTICES"), "utf8");
-  const { bomFormat, components } = JSON.parse(sbom.stdout) as {
+  const { bomFormat, metadata, components } = JSON.parse(sbom.stdout) as {
     readonly bomFormat: string;
+    readonly metadata: { readonly component: { readonly name: string; readonly version: string } };
     readonly components: readonly { readonly name: string; readonly version: string }[];
   };
 
   expect(bomFormat).toBe("CycloneDX");
+  expect(metadata.component).toMatchObject({ name: "hallux", version: manifest.version });
   const named = components.map(({ name, version }) => `${name} ${version}`);
   const bundled = [...notices.matchAll(/^-{80}\n(\S+ \S+)/gm)].map(([, heading]) => heading as string);
   expect(new Set(named)).toEqual(new Set(bundled));
