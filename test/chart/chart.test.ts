@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import manifest from "../../package.json" with { type: "json" };
 import { loadConfig } from "../../src/config/load.ts";
+import type { atStartOnly } from "../../src/config/schema.ts";
 import { loadRules } from "../../src/rules/load.ts";
 import { realCatalogue } from "../support/real-catalogue.ts";
 import { configSchema, existingSecretsSchema, fullRole, roleText, shippedRole, shippedRules } from "./generated.ts";
@@ -24,7 +25,18 @@ import { matrix } from "./matrix.ts";
 
 const cases = Object.entries(matrix);
 
-describe("what the chart holds of Hallux (npx node test/chart/generate.ts && npm run format makes it)", () => {
+/** Another value for each. */
+const settingsAtStart: Readonly<Record<(typeof atStartOnly)[number], unknown>> = {
+  listen_address: "127.0.0.1",
+  listen_port: 2804,
+  kubeconfig: "/etc/kubeconfig",
+  log_format: "text",
+  deduplication: { time_window_seconds: 9 },
+  ledger: { backlog_bytes: 2_000_000 },
+  otel: { traces_enabled: true },
+};
+
+describe("what the chart holds of Hallux (npm run generate makes it)", () => {
   it("has the default rules word for word", () => {
     const held = textOf("files/rules.yaml");
 
@@ -97,6 +109,53 @@ describe.skipIf(helm === undefined)(`the chart${helm === undefined ? ` (${withou
     });
 
     expect(problems).toEqual([]);
+  });
+
+  it("writes every name so that YAML cannot take it for a number", () => {
+    const name = "0x1f";
+    const at = { name, key: name };
+    const cases: readonly Values[] = [
+      { ...matrix["reachable from outside"], existingSecrets: { "api.token": at } },
+      { tls: { certManager: { enabled: true, issuerRef: { name } } }, serviceMonitor: { enabled: true } },
+      { tls: { existingSecret: name }, persistence: { existingClaim: name }, rules: { existingConfigMaps: [at] } },
+      { ingress: { enabled: true, className: name, hosts: [{ host: name }] }, persistence: { storageClass: name } },
+      { nameOverride: name, fullnameOverride: name, priorityClassName: name, serviceAccount: { name } },
+      {
+        rbac: { role: "given", namespaceRules: { [name]: [{ apiGroups: [name], resources: [name], verbs: [name] }] } },
+      },
+    ];
+
+    const objects = cases
+      .map((values) => must(helm, ["template", name, chart, "--namespace", name, "-f", "-"], JSON.stringify(values)))
+      .flatMap((text) => parseAllDocuments(text, { version: "1.1" }))
+      .map((document) => JSON.stringify(document));
+
+    expect(objects.filter((text) => text.includes(name)).length).toBeGreaterThan(40);
+    expect(objects.filter((text) => /[:[,]31[\],}]/.test(text))).toEqual([]);
+  });
+
+  it("has a ClusterRole of its own for each release of each namespace", () => {
+    const names = [
+      ["a-b", "hallux"],
+      ["a", "b-hallux"],
+      ["a", "hallux"],
+    ].map(([namespace, release]) => find(render({}, namespace, release), "ClusterRole").metadata?.name);
+
+    expect(new Set(names).size).toBe(3);
+  });
+
+  it("makes names of a release called a.b, whose dot a Service may not have", () => {
+    expect(find(render({}, "hallux", "a.b"), "Service").metadata?.name).toBe("a-b-hallux");
+  });
+
+  it("leaves out how to roll where the strategy is Recreate", () => {
+    const values = { config: { ledger: { driver: "nats" } }, strategy: { type: "Recreate" } };
+
+    expect(find(render(values), "Deployment")["spec"].strategy).toEqual({ type: "Recreate" });
+  });
+
+  it("can be the dependency of a chart that switches it on by a condition", () => {
+    expect(template({ enabled: true, global: { a: 1 } }).code).toBe(0);
   });
 
   it("loads the rules in order: default, custom, existing ConfigMaps, overrides", () => {
@@ -199,47 +258,63 @@ describe.skipIf(helm === undefined)(`the chart${helm === undefined ? ` (${withou
     expect(env).toContainEqual({ name: "NODE_OPTIONS", value: `--max-old-space-size=${megabytes}` });
   });
 
-  it("restarts for changed rules or configuration, and for nothing else", () => {
-    const before = checksumsOf(render({}));
-    const rules = checksumsOf(render({ rules: { overrides: { "a.yaml": "[]" } } }));
-    const config = checksumsOf(render({ config: { log_level: "debug" } }));
-    const neither = checksumsOf(render({ service: { port: 80 } }));
+  it("leaves its pod as it is for what Hallux loads by itself: changed rules and settings", () => {
+    const custom = (rules: string) => ({ rules: { custom: { "a.yaml": rules } } });
+    const before = podTemplateOf(render({ ...custom("[]"), config: { concurrency: 1 } }));
 
-    expect(rules).toEqual({ ...before, "checksum/rules": expect.not.stringMatching(String(before["checksum/rules"])) });
-    expect(config).toEqual({
-      ...before,
-      "checksum/config": expect.not.stringMatching(String(before["checksum/config"])),
-    });
-    expect(neither).toEqual(before);
+    const after = podTemplateOf(render({ ...custom("- { action: a }"), config: { concurrency: 2, auth: {} } }));
+
+    expect(after).toEqual(before);
   });
 
-  it("alerts on metrics that there are", () => {
-    const known = new Set(readFileSync(join(chart, "../../docs/generated/metrics.md"), "utf8").match(/hallux_\w+/g));
-    const [group] = find(render(matrix["watched by Prometheus"] ?? {}), "PrometheusRule")["spec"].groups;
+  it.each(Object.entries(settingsAtStart))(
+    "restarts for another %s, which Hallux reads at its start",
+    (name, value) => {
+      const before = podTemplateOf(render({}));
 
-    const asked: readonly string[] = group.rules.map(({ expr }: { expr: string }) => /hallux_\w+/.exec(expr)?.[0]);
+      const after = podTemplateOf(render({ config: { [name]: value } }));
 
-    expect(asked.length).toBeGreaterThan(4);
-    expect(asked.filter((metric) => !known.has(metric))).toEqual([]);
-    expect(group.rules[0].expr).toBe('absent(hallux_build_info{namespace="hallux",job="hallux"})');
+      expect(after.metadata.annotations).not.toEqual(before.metadata.annotations);
+    },
+  );
+
+  it("restarts where authorities of client certificates are given or taken away, not for others", () => {
+    const [without, one, other] = [{}, { client_ca_file: "/a" }, { client_ca_file: "/b" }].map((tls) =>
+      podTemplateOf(render({ config: { tls } })),
+    );
+
+    expect(one).not.toEqual(without);
+    expect(other).toEqual(one);
+  });
+
+  it("takes labels of the Service over into the metrics", () => {
+    const monitor = find(render({ serviceMonitor: { enabled: true, targetLabels: ["team"] } }), "ServiceMonitor");
+
+    expect(monitor["spec"].targetLabels).toEqual(["team"]);
   });
 
   it("tells what proves that one may send events, and warns where nothing does", () => {
     const open = notesOf({});
     const path = notesOf({ existingSecrets: { "auth.path_secret": { name: "a", key: "b" } } });
     const bearer = notesOf({ existingSecrets: { "auth.bearer_token": { name: "a", key: "b" } } });
+    const basic = notesOf({ config: { auth: { basic_user: "falco", basic_password: "x" } } });
+    const certificate = notesOf(matrix["TLS from a secret, with client certificates"] ?? {});
 
     expect(open).toContain("address: http://hallux.hallux:2803/\n");
     expect(open).toContain("WARNING: everyone who reaches the port may send events");
     expect(path).toContain("address: http://hallux.hallux:2803/THE-PATH-SECRET\n");
     expect(bearer).toContain('customHeaders: "Authorization:Bearer THE-TOKEN"');
-    expect(path + bearer).not.toContain("WARNING");
+    expect(basic).toContain('customHeaders: "Authorization:Basic BASE64-OF-USER:PASSWORD"');
+    expect(basic).toContain("--user USER:PASSWORD");
+    expect(certificate).toContain("mutualtls: true");
+    expect(certificate).toContain("--cert client.crt --key client.key");
+    expect(path + bearer + basic + certificate).not.toContain("WARNING");
   });
 
   it("renders with the values that docs/install.md shows", () => {
     const page = readFileSync(join(chart, "../../docs/install.md"), "utf8");
-    const [, section = ""] = page.split("### With Helm");
-    const shown = [...(section.split("### In any case")[0] ?? "").matchAll(/```yaml\n(.*?)```/gs)];
+    const [, section = ""] = page.split("\n## With Helm\n");
+    const shown = [...(section.split("\n## ")[0] ?? "").matchAll(/```yaml\n(.*?)```/gs)];
 
     const kinds = shown.map(([, values = ""]) => kindsOf(render(parse(values))));
 
@@ -271,6 +346,10 @@ describe.skipIf(helm === undefined)(`the chart${helm === undefined ? ` (${withou
     ["serviceAccount.name is needed", { serviceAccount: { create: false } }],
     ["hallux rbac prints them", { rbac: { role: "given" } }],
     ["only with rbac.role given", { rbac: { clusterRules: [{ apiGroups: [], resources: [], verbs: [] }] } }],
+    ["missing property 'resources'", { resources: null }],
+    ["at '/enabled'", { enabled: false }],
+    ["at '/fullnameOverride'", { fullnameOverride: "My_Name" }],
+    ["extraEnv: the chart sets NODE_OPTIONS by itself", { extraEnv: [{ name: "NODE_OPTIONS", value: "x" }] }],
     ["heapMegabytes is needed", { resources: { limits: { memory: "512M" } } }],
   ])("refuses a mistake and says: %s", (words, values) => {
     const { code, stderr } = template(values);
@@ -297,8 +376,8 @@ function argsOf(objects: readonly Rendered[]): readonly string[] {
   return podOf(objects).containers[0].args;
 }
 
-function checksumsOf(objects: readonly Rendered[]): Readonly<Record<string, string>> {
-  return find(objects, "Deployment")["spec"].template.metadata.annotations;
+function podTemplateOf(objects: readonly Rendered[]) {
+  return find(objects, "Deployment")["spec"].template;
 }
 
 function kindsOf(objects: readonly Rendered[]): readonly (string | undefined)[] {

@@ -10,6 +10,7 @@ import { loadRules } from "../../src/rules/load.ts";
 import type { Rule } from "../../src/rules/rule.ts";
 import type { Field, Fields } from "../../src/schema/field.ts";
 import { realCatalogue } from "../support/real-catalogue.ts";
+import { dashboard } from "./dashboard.ts";
 
 /** What the chart holds of Hallux: made from the code by `npx node test/chart/generate.ts`, and compared with it by a test. */
 
@@ -80,6 +81,7 @@ export function writeGenerated(): void {
   writeFileSync(join(chart, "files/rules.yaml"), shippedRules());
   writeFileSync(join(chart, "files/role.yaml"), roleText(shippedRole()));
   writeFileSync(join(chart, "files/role-full.yaml"), roleText(fullRole()));
+  writeFileSync(join(chart, "dashboards/hallux.json"), `${JSON.stringify(dashboard(), null, 2)}\n`);
   const path = join(chart, "values.schema.json");
   const schema = JSON.parse(readFileSync(path, "utf8"));
   const generated = { config: configSchema(), existingSecrets: existingSecretsSchema() };
@@ -98,7 +100,7 @@ export function roleText(rules: readonly PolicyRule[]): string {
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
 
-const filesOfSenders = /^(tls\.client_ca_file|ledger\.nats\.\w+_file|gcp\.credentials_path)$/;
+const filesOfSenders = /^(tls\.client_ca_file|ledger\.nats\.\w+_file|gcp\.credentials_path|otel\.collector_ca_file)$/;
 /** Where rules, ledger and certificate are is the chart's to say. */
 const ofTheChart = /^(rules_files|ledger\.path|tls\.(cert|key)_file)$/;
 

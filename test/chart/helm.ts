@@ -53,12 +53,12 @@ export function must(program: string | undefined, args: readonly string[], input
 }
 
 /** `helm template` of the release hallux in the namespace hallux. */
-export function template(values: Values, namespace = "hallux"): Run {
-  return run(helm, ["template", "hallux", chart, "--namespace", namespace, "--values", "-"], JSON.stringify(values));
+export function template(values: Values, namespace = "hallux", release = "hallux"): Run {
+  return run(helm, ["template", release, chart, "--namespace", namespace, "--values", "-"], JSON.stringify(values));
 }
 
-export function render(values: Values): readonly Rendered[] {
-  const { code, stdout, stderr } = template(values);
+export function render(values: Values, namespace?: string, release?: string): readonly Rendered[] {
+  const { code, stdout, stderr } = template(values, namespace, release);
   if (code !== 0) {
     throw new Error(stderr);
   }

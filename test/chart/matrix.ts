@@ -91,7 +91,14 @@ export const matrix: Readonly<Record<string, Values>> = {
   },
   "watched by Prometheus": {
     serviceMonitor: { enabled: true, labels: { release: "prometheus" } },
-    prometheusRule: { enabled: true, labels: { release: "prometheus" }, alertLabels: { team: "security" } },
+    prometheusRule: {
+      enabled: true,
+      labels: { release: "prometheus" },
+      alertLabels: { team: "security" },
+      runbookUrl: "https://wiki.example.com/hallux",
+      alerts: { HalluxNoEvents: { enabled: false }, HalluxFallsBehind: { for: "15m" } },
+    },
+    dashboard: { enabled: true, labels: { grafana_dashboard: "yes" }, annotations: { grafana_folder: "Security" } },
   },
   "a pod with everything": {
     fullnameOverride: "responder",

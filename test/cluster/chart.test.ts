@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { stringify } from "yaml";
+import { mount, type Namespace, writeTokenOf } from "../chart/deployed.ts";
 import {
   chart,
   find,
@@ -83,15 +83,14 @@ describe.skipIf(lacking !== undefined)(`the chart on a cluster${lacking === unde
 
     expect(installed.rules).not.toHaveProperty(["custom.more.yaml"]);
     expect(upgraded.rules).toHaveProperty(["custom.more.yaml"], oneMoreRule);
-    expect(upgraded.checksums["checksum/rules"]).not.toBe(installed.checksums["checksum/rules"]);
-    expect(upgraded.checksums["checksum/config"]).toBe(installed.checksums["checksum/config"]);
+    expect(upgraded.checksums).toEqual(installed.checksums);
 
-    release("upgrade", namespace, { ...values, config: { log_level: "debug" } });
+    release("upgrade", namespace, { ...values, config: { log_format: "text" } });
     const configured = stateOf(namespace);
 
     expect(configured.rules).toEqual(installed.rules);
-    expect(configured.config).toContain("log_level: debug");
-    expect(configured.checksums["checksum/config"]).not.toBe(installed.checksums["checksum/config"]);
+    expect(configured.config).toContain("log_format: text");
+    expect(configured.checksums).not.toEqual(installed.checksums);
 
     helmIn(["uninstall", "hallux", "--namespace", namespace]);
     kubectl(["delete", "secret", "hallux-auth", "-n", namespace]);
@@ -99,7 +98,40 @@ describe.skipIf(lacking !== undefined)(`the chart on a cluster${lacking === unde
     await eventually(async () => JSON.stringify(everythingIn(namespace)) === JSON.stringify(before), 60);
     expect(everythingIn(namespace)).toEqual(before);
   });
+
+  it("reloads rules that an upgrade changes, in the pod that runs", async () => {
+    const namespace = await cluster.namespace();
+    const values = (label: string) => ({ rules: { default: false, custom: { "mine.yaml": labelRule(label) } } });
+    release("install", namespace, values("first"));
+    const before = objectIn(namespace, "deployment/hallux");
+    const etc = mkdtempSync(join(scratch, "etc-"));
+    mount(before, read(namespace), etc);
+    await using hallux = runHallux(
+      before["spec"].template.spec.containers[0].args.map((arg: string) => arg.replace("/etc/hallux", etc)),
+      { KUBECONFIG: kubeconfig, STATE_DIRECTORY: join(etc, "state") },
+    );
+    const url = await hallux.listening();
+    await cluster.pod(namespace, { name: "cart" });
+
+    release("upgrade", namespace, values("second"));
+    const after = objectIn(namespace, "deployment/hallux");
+    mount(after, read(namespace), etc);
+    await hallux.logged(({ msg }) => msg === "configuration reloaded");
+    await fetch(url, { method: "POST", body: attackOn(namespace, "cart") });
+
+    expect(after["spec"].template).toEqual(before["spec"].template);
+    await eventually(async () => {
+      const { metadata } = await cluster.api.core.readNamespacedPod({ namespace, name: "cart" });
+      return metadata?.labels?.["mine"] === "second";
+    });
+    helmIn(["uninstall", "hallux", "--namespace", namespace]);
+  });
 });
+
+const labelRule = (value: string) => `- rule: Mine
+  match: {}
+  actions: [{ action: Mine, actionner: "kubernetes:label", parameters: { labels: { mine: ${value} } } }]
+`;
 
 const oneMoreRule = `- rule: One more
   match: { rules: [Something new] }
@@ -110,13 +142,16 @@ const oneMoreRule = `- rule: One more
 async function answersAnEvent(namespace: string, secret: string): Promise<void> {
   const { metadata } = await cluster.pod(namespace, { name: "cart" });
   const deployment = objectIn(namespace, "deployment/hallux");
-  const directory = mounted(deployment, namespace);
+  const directory = mkdtempSync(join(scratch, "etc-"));
+  mount(deployment, read(namespace), directory);
+  const account = join(directory, "kubeconfig");
+  writeTokenOf("hallux", read(namespace), account);
   const { args, env } = deployment["spec"].template.spec.containers[0];
   const heap = env.find(({ name }: { name: string }) => name === "NODE_OPTIONS").value;
   const state = join(directory, "state");
   await using hallux = runHallux(
     args.map((arg: string) => arg.replace("/etc/hallux", directory)),
-    { KUBECONFIG: tokenOf(namespace, directory), NODE_OPTIONS: heap, POD_NAMESPACE: namespace, STATE_DIRECTORY: state },
+    { KUBECONFIG: account, NODE_OPTIONS: heap, POD_NAMESPACE: namespace, STATE_DIRECTORY: state },
   );
   const url = await hallux.listening();
   await eventually(async () =>
@@ -148,55 +183,11 @@ function attackOn(namespace: string, pod: string): string {
   return JSON.stringify({ rule, priority: "Warning", source: "syscall", output_fields: fields });
 }
 
-/** The volumes of Secrets and ConfigMaps as the kubelet would mount them, in a directory in place of /etc/hallux. */
-function mounted(deployment: Rendered, namespace: string): string {
-  const directory = mkdtempSync(join(scratch, "etc-"));
-  const { containers, volumes } = deployment["spec"].template.spec;
-  for (const { name, mountPath } of containers[0].volumeMounts) {
-    const volume = volumes.find((one: { name: string }) => one.name === name);
-    for (const [path, content] of contentOf(volume, namespace)) {
-      const file = join(mountPath, path).replace("/etc/hallux", directory);
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, content.toString().replaceAll("/etc/hallux", directory));
-    }
-  }
-  return directory;
-}
-
-function contentOf(volume: Rendered, namespace: string): readonly (readonly [string, Buffer])[] {
-  const sources = volume["projected"]?.sources ?? [volume];
-  return sources.flatMap(({ secret, configMap }: Rendered) => {
-    if (secret !== undefined) {
-      const { data } = objectIn(namespace, `secret/${secret.secretName ?? secret.name}`);
-      return placed(secret.items, new Map(decoded(data, "base64")));
-    }
-    return configMap === undefined
-      ? []
-      : placed(configMap.items, new Map(decoded(objectIn(namespace, `configmap/${configMap.name}`)["data"], "utf8")));
-  });
-}
-
-function decoded(data: Readonly<Record<string, string>>, encoding: BufferEncoding) {
-  return Object.entries(data).map(([key, value]) => [key, Buffer.from(value, encoding)] as const);
-}
-
-function placed(
-  items: readonly { readonly key: string; readonly path: string }[] | undefined,
-  data: ReadonlyMap<string, Buffer>,
-): readonly (readonly [string, Buffer])[] {
-  return items === undefined
-    ? [...data]
-    : items.map(({ key, path }) => [path, data.get(key) ?? Buffer.from(`there is no ${key}`)]);
-}
-
-/** A kubeconfig with a token of the release's service account, and nothing else. */
-function tokenOf(namespace: string, directory: string): string {
-  const token = kubectl(["create", "token", "hallux", "-n", namespace]).trim();
-  const config = JSON.parse(kubectl(["config", "view", "--raw", "--flatten", "-o", "json"]));
-  const users = config.users.map(({ name }: { name: string }) => ({ name, user: { token } }));
-  const path = join(directory, "kubeconfig");
-  writeFileSync(path, stringify({ ...config, users }));
-  return path;
+function read(namespace: string): Namespace {
+  return {
+    object: (name) => objectIn(namespace, name),
+    kubectl: (args) => kubectl([...args, "-n", namespace]),
+  };
 }
 
 function stateOf(namespace: string) {

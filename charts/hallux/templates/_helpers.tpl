@@ -1,12 +1,12 @@
 {{- define "hallux.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- default $full .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "hallux.selector" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "hallux.labels" -}}
@@ -20,8 +20,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* Takes name (a suffix, or ""), labels and annotations of this object, and root. */}}
 {{- define "hallux.metadata" -}}
 {{- $root := .root -}}
-name: {{ include "hallux.fullname" $root }}{{ .name }}
-namespace: {{ $root.Release.Namespace }}
+name: {{ printf "%s%s" (include "hallux.fullname" $root) .name | quote }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- merge (include "hallux.labels" $root | fromYaml) (default dict .labels) | toYaml | nindent 2 }}
 {{- with merge (dict) (default dict .annotations) $root.Values.annotations }}
@@ -38,9 +38,9 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* ClusterRoles are shared by all namespaces. */}}
+{{/* ClusterRoles are shared by all namespaces. The colon is in no other name: a-b of c is never a of b-c. */}}
 {{- define "hallux.clusterRoleName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "hallux.fullname" .) -}}
+{{- printf "%s:%s" .Release.Namespace (include "hallux.fullname" .) -}}
 {{- end -}}
 
 {{- define "hallux.image" -}}
@@ -158,12 +158,6 @@ overrides.{{ $name }}
 {{- end }}
 {{- end -}}
 
-{{/* A counter that begins with 1 does not increase: what was not there a quarter of an hour ago has risen, too. */}}
-{{- define "hallux.rises" -}}
-{{- $sum := printf "sum by (%s)" .by -}}
-{{- printf "%s (increase(%s[15m])) > 0 or (%s (%s) unless %s (%s offset 15m))" $sum .series $sum .series $sum .series -}}
-{{- end -}}
-
 {{/* What would start and not work. */}}
 {{- define "hallux.check" -}}
 {{- if and (gt (int .Values.replicas) 1) (eq (include "hallux.ledger" .) "sqlite") -}}
@@ -177,6 +171,11 @@ overrides.{{ $name }}
 {{- end -}}
 {{- if and (eq .Values.rbac.role "given") .Values.rbac.create (not .Values.rbac.clusterRules) (not .Values.rbac.namespaceRules) -}}
 {{- fail "rbac.clusterRules or rbac.namespaceRules is needed with rbac.role given: hallux rbac prints them" -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name (list "POD_NAME" "POD_NAMESPACE" "NODE_OPTIONS") -}}
+{{- fail (printf "extraEnv: the chart sets %s by itself (heapMegabytes is what NODE_OPTIONS says)" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- if and (ne .Values.rbac.role "given") (or .Values.rbac.clusterRules .Values.rbac.namespaceRules) -}}
 {{- fail "rbac.clusterRules and rbac.namespaceRules have an effect only with rbac.role given" -}}
