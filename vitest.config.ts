@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Suites of whole processes: one after another, when the others are done, for they load the machine. */
-const processes = ["crash", "chaos", "nats", "catalogue"];
+const processes = ["crash", "chaos", "nats", "catalogue", "guides"];
 
 export default defineConfig({
   test: {

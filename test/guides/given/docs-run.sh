@@ -1,0 +1,1 @@
+printf only-falco-knows > /etc/hallux/path-secret
