@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { MemoryGroup } from "./memory-group.ts";
 
 export function median(values: readonly number[]): number {
   return percentile(values, 50);
@@ -39,6 +40,7 @@ export async function startServer(
   rules: string,
   kubeconfig: string,
   env: Readonly<Record<string, string>> = {},
+  group?: MemoryGroup,
 ): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), "hallux-bench-"));
   const config = join(dir, "config.yaml");
@@ -51,10 +53,11 @@ export async function startServer(
   writeFileSync(rulesFile, rules);
 
   const started = performance.now();
-  const server = await startProcess(["dist/hallux.js", "server", "-c", config, "-r", rulesFile], {
-    ...env,
-    LEDGER_PATH: join(dir, "ledger"),
-  });
+  const server = await startProcess(
+    ["dist/hallux.js", "server", "-c", config, "-r", rulesFile],
+    { ...env, LEDGER_PATH: join(dir, "ledger") },
+    group,
+  );
   const listeningMs = performance.now() - started;
   const url = `http://127.0.0.1:${server.port}`;
   while ((await fetch(`${url}/readyz`)).status !== 200) {
@@ -64,12 +67,17 @@ export async function startServer(
   return { ...server, url, listeningMs, readyMs, memoryMiB: (part) => memoryOf(server.pid, part) };
 }
 
-/** A Node process that says on which port it listens, in a line of JSON. */
+/** A Node process that says on which port it listens, in a line of JSON; from its first byte in the group, where there is one. */
 export async function startProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  group?: MemoryGroup,
 ): Promise<Process> {
-  const child = spawn(process.execPath, args, {
+  const [program, ...rest] =
+    group === undefined
+      ? [process.execPath, ...args]
+      : ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', group.members, process.execPath, ...args];
+  const child = spawn(program, rest, {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, ...env },
   });
