@@ -330,9 +330,15 @@ function onPod(pod: PodModel, { actionner, parameters = {} }: ActionBlock, { eve
   }
 }
 
-/** An empty value takes the key away. Kubernetes refuses the whole change where one value is none for a label. */
+/** Of all annotations of an object. */
+const annotationBytes = 262_144;
+
+/** Kubernetes refuses it. */
+export const tooLong = "x".repeat(annotationBytes);
+
+/** An empty value takes the key away. */
 function put(texts: Record<string, string> | undefined, change: Readonly<Record<string, unknown>> = {}): Ending {
-  if (texts === undefined || Object.values(change).some((value) => String(value).includes("blanks"))) {
+  if (texts === undefined || Object.values(change).includes(tooLong)) {
     return ["failure", "invalid"];
   }
   for (const [key, value] of Object.entries(change)) {

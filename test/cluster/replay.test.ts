@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually, useCluster } from "../support/cluster.ts";
 import { type HalluxProcess, runHallux } from "../support/hallux-process.ts";
 import { httpPeer } from "../support/http-peer.ts";
-import { readEvent, readRules, respond } from "./replay-model.ts";
+import { readEvent, readRules, respond, tooLong } from "./replay-model.ts";
 import {
   clearStage,
   expectedState,
@@ -38,7 +38,10 @@ async function workplace() {
   afterAll(() => rm(directory, { recursive: true }));
   const fixture = (name: string) => readFile(new URL(name, fixtures), "utf8");
   const evidence = await mkdtemp(join(directory, "evidence-"));
-  const rules = [(await fixture("rules.yaml")).replace("/evidence", evidence), await fixture("overrides.yaml")];
+  const rules = [
+    (await fixture("rules.yaml")).replace("/evidence", evidence).replace("more than fits", tooLong),
+    await fixture("overrides.yaml"),
+  ];
   const files = { "config.yaml": await fixture("config.yaml"), "a.yaml": rules[0], "b.yaml": rules[1] };
   await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(directory, name), text ?? "")));
   await writeFile(join(directory, "kubeconfig"), cluster.kubeconfig);
