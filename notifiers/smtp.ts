@@ -67,11 +67,12 @@ interface Settings {
 }
 
 function addressFaults({ from, to }: Settings): readonly SettingFault[] {
-  const faulty = (setting: string, addresses: readonly string[]) =>
-    addresses
-      .filter((one) => addressIn(one) === undefined)
-      .map((one) => ({ setting, message: `"${setting}" must be mail addresses; ${JSON.stringify(one)} is none` }));
-  return [...faulty("from", [from]), ...faulty("to", recipients(to))];
+  const sender = addressIn(from) === undefined ? [{ setting: "from", message: '"from" must be a mail address' }] : [];
+  const others = recipients(to).flatMap((one, index) => {
+    const message = `"to" must be mail addresses, separated by commas; number ${index + 1} is none`;
+    return addressIn(one) === undefined ? [{ setting: "to", message }] : [];
+  });
+  return [...sender, ...others];
 }
 
 function serverFaults(settings: Settings): readonly SettingFault[] {

@@ -156,8 +156,16 @@ function faultOf(template: string, medium: Medium): string | undefined {
   try {
     return unknownVariable(engine, engine.parse(template));
   } catch (error) {
-    return wordsOf(error);
+    return mistakeIn(wordsOf(error));
   }
+}
+
+/** Without what the library quotes of the template, in which a credential for the service may stand. */
+function mistakeIn(words: string): string {
+  const [named] = /^(tag "\w+" not found|undefined filter: \w+|parse length limit exceeded)/.exec(words) ?? [];
+  const [place = ""] = /, line:\d+, col:\d+$/.exec(words) ?? [];
+  const kind = words.includes(" not closed") ? "something in it is not closed" : "it cannot be parsed";
+  return `${named ?? kind}${place}`;
 }
 
 function unknownVariable(engine: Liquid, parsed: Template[]): string | undefined {

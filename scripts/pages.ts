@@ -102,7 +102,7 @@ function templatesPage(): string {
 function configurationPage(catalogue: Catalogue): string {
   const introduction = [
     "`hallux server -c config.yaml`. Every setting is also an environment variable, which wins over the file: upper case, `.` as `_`;",
-    "lists are separated by commas or blanks, maps are `name=value,name=value`. An empty setting counts as absent, but for `auth`.",
+    "lists are separated by commas or blanks, maps are `name=value,name=value`. An empty setting counts as absent; of `auth` and `api` it is a mistake.",
     "A secret can stay in a file of its own: instead of `bearer_token`, `bearer_token_file` (`AUTH_BEARER_TOKEN_FILE`) names it. So can",
     "a template (`template_file`) and certificates (`ca_file`).",
     "`hallux config print` shows what is in effect and why. All but what says otherwise is in force as soon as it is",

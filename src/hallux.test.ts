@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { pino } from "pino";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { loadedFrom } from "../test/support/loaded.ts";
 import { realCatalogue } from "../test/support/real-catalogue.ts";
-import { startHallux } from "./hallux.ts";
+import { type HalluxOptions, startHallux } from "./hallux.ts";
 
 const labelRule = `
 - rule: Label
@@ -82,6 +82,51 @@ it("counts the permissions that its rules lack, and starts all the same", async 
   await hallux.stop();
 });
 
+it("lets the API be asked once its token can be kept, without a restart", async () => {
+  const state = join(mkdtempSync(join(tmpdir(), "hallux-test-")), "state");
+  writeFileSync(state, "");
+  const options = {
+    ...(await optionsFor({ SHUTDOWN_DELAY_SECONDS: "0" }, await silentServer())),
+    stateDirectory: state,
+  };
+  const hallux = await startHallux(options);
+  const statuses = async (headers: Readonly<Record<string, string>> = {}) => {
+    const ask = (method: string, path: string) => fetch(`http://127.0.0.1:${hallux.port}${path}`, { method, headers });
+    const answers = [await ask("GET", "/api/v1/responses"), await ask("POST", "/-/reload")];
+    return answers.map(({ status }) => status);
+  };
+  const before = await statuses();
+
+  rmSync(state);
+  await vi.waitFor(async () => expect(await statuses()).toEqual([401, 401]), { timeout: 4_000 });
+
+  const token = readFileSync(join(state, "api-token"), "utf8").trim();
+  const admitted = await statuses({ authorization: `Bearer ${token}` });
+  expect(before).toEqual([403, 403]);
+  expect(admitted.filter((status) => status === 401 || status === 403)).toEqual([]);
+  await hallux.stop();
+});
+
+it("acts on an event that came before the kubeconfig was there", async () => {
+  const patched = Promise.withResolvers<string | undefined>();
+  const apiServer = await server(({ method, url }, response) => {
+    if (method === "PATCH") {
+      patched.resolve(url);
+    }
+    response.writeHead(503).end();
+  });
+  const path = join(mkdtempSync(join(tmpdir(), "hallux-test-")), "kubeconfig");
+  const options = await optionsFor({ SHUTDOWN_GRACE_SECONDS: "1", SHUTDOWN_DELAY_SECONDS: "0" }, apiServer);
+  const hallux = await startHallux({ ...options, kubeconfig: { from: "file", path } });
+  await fetch(`http://127.0.0.1:${hallux.port}/`, { method: "POST", body: anEvent });
+  await sleep(500);
+
+  writeFileSync(path, kubeconfigOf(apiServer));
+
+  expect(await patched.promise).toMatch(/\/pods\/cart-1/);
+  await hallux.stop();
+});
+
 /** Takes requests and never answers. */
 function silentServer(): Promise<number> {
   return server(() => {});
@@ -100,7 +145,11 @@ async function server(answer: RequestListener): Promise<number> {
 }
 
 async function start(env: Readonly<Record<string, string>>, apiServerPort: number) {
-  return startHallux({
+  return startHallux(await optionsFor(env, apiServerPort));
+}
+
+async function optionsFor(env: Readonly<Record<string, string>>, apiServerPort: number): Promise<HalluxOptions> {
+  return {
     ...(await loadedFrom({ env: { LISTEN_ADDRESS: "127.0.0.1", LISTEN_PORT: "0", ...env }, rules: labelRule })),
     catalogue: realCatalogue,
     logger: pino({ level: "silent" }),
@@ -111,7 +160,7 @@ async function start(env: Readonly<Record<string, string>>, apiServerPort: numbe
     stateDirectory: mkdtempSync(join(tmpdir(), "hallux-test-")),
     pid: process.pid,
     usage: () => ({ cpuSeconds: 0, residentBytes: 0 }),
-  });
+  };
 }
 
 function kubeconfigOf(port: number): string {

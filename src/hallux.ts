@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { type Api, createApi } from "./api/api.ts";
 import { createReloadPage } from "./api/reload.ts";
-import { apiToken } from "./api/token.ts";
+import { createKeptToken } from "./api/token.ts";
 import type { Catalogue } from "./catalogue/catalogue.ts";
 import { createClientSets } from "./client-sets.ts";
 import { createKubernetes } from "./clients/kubernetes/adapter.ts";
@@ -21,6 +21,7 @@ import type { Ledger } from "./ledger/ledger.ts";
 import { openLedger } from "./open-ledger.ts";
 import { openTelemetry, type Telemetry } from "./open-telemetry.ts";
 import { describeProblem } from "./schema/problem.ts";
+import type { Secret } from "./schema/secret.ts";
 import { changeOf } from "./settings/change.ts";
 import type { Contents } from "./settings/contents.ts";
 import type { LoadedSettings, Settings, SettingsReading } from "./settings/load.ts";
@@ -73,16 +74,16 @@ export interface Hallux {
 }
 
 /** Puts the house together and listens. Rejects where the port is taken, or another process has the ledger. */
-export async function startHallux(options: HalluxOptions): Promise<Hallux> {
+export async function startHallux({ loaded, ...options }: HalluxOptions): Promise<Hallux> {
   const { logger } = options;
-  const { config } = options.loaded.settings;
+  const { config } = loaded.settings;
   const kubernetes = createKubernetes({ kubeconfig: options.kubeconfig });
-  const notifiers = namesOf(options.loaded.settings, options);
+  const notifiers = namesOf(loaded.settings, options);
   const { metrics, traces, ...telemetry } = await openTelemetry({ ...options, config, notifiers });
   const ledger = await openLedger({ ...options, config });
   const unready: Unready = new Map();
   const common = { options, ledger, metrics, traces, unready, clock: () => new Date(), newId: () => randomUUIDv7() };
-  const inForce = await createInForce({
+  const inForce = await createInForce(loaded.settings, {
     ...common,
     clientsFor: createClientSets({ googleCredentials: undefined, ...options, kubernetes }),
     reload: () => reloader.reload("request"),
@@ -94,7 +95,7 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
   const { engine, permits, notifications } = engineOf(house);
   const access = createKubernetesAccess({ ...house, ...options, client: kubernetes, againMs: loadAgainMs });
   const watch = createWatch({ changed: () => unlessStopping(reloader.reload("files"), unready), logger });
-  const reloader = reloaderOf(house, { intake, permits, notifications, access, watch });
+  const reloader = reloaderOf(loaded, house, { intake, permits, notifications, access, watch });
   const { address, port } = await intake.listen().catch(async (error: unknown) => {
     await engine.stop(0);
     // Its threads would keep the process alive, and the directory with it.
@@ -102,7 +103,7 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
     throw error;
   });
   access.follow(inForce.settings());
-  followFiles(watch, options.loaded.contents.keys(), config);
+  followFiles(watch, loaded.contents.keys(), config);
 
   return {
     address,
@@ -128,9 +129,12 @@ export async function startHallux(options: HalluxOptions): Promise<Hallux> {
 /** Why events cannot be handled, by what is at fault. */
 type Unready = Map<string, string>;
 
+/** Without what it started with: of rules that are in force no longer nothing shall stay in memory. */
+type LastingOptions = Omit<HalluxOptions, "loaded">;
+
 /** What the rooms have in common. */
 interface House {
-  readonly options: HalluxOptions;
+  readonly options: LastingOptions;
   readonly inForce: InForce;
   readonly ledger: Ledger;
   readonly metrics: Telemetry["metrics"];
@@ -155,13 +159,14 @@ interface InForceOptions extends Omit<House, "inForce"> {
   readonly reload: () => Promise<Reloaded>;
 }
 
-async function createInForce(options: InForceOptions): Promise<InForce> {
+async function createInForce(first: Settings, options: InForceOptions): Promise<InForce> {
+  const keptToken = keptTokenOf(first, options.options);
   const make = async (settings: Settings) => ({
     settings,
     engine: engineSettings(settings, options.clientsFor(settings)),
-    api: await apiOf(settings, options),
+    api: await apiOf(settings, keptToken, options),
   });
-  let current = await make(options.options.loaded.settings);
+  let current = await make(first);
 
   return {
     settings: () => current.settings,
@@ -176,12 +181,41 @@ async function createInForce(options: InForceOptions): Promise<InForce> {
   };
 }
 
-async function apiOf({ config }: Settings, { options, ledger, metrics, clock, reload }: InForceOptions): Promise<Api> {
-  const { logger, stateDirectory } = options;
+type TokenSource = () => Promise<Secret | undefined>;
+
+/** Undefined where there is no directory for it: that comes only with a restart. */
+function keptTokenOf({ config }: Settings, { logger, stateDirectory }: LastingOptions): TokenSource | undefined {
   const directory = ledgerDirectory(config.ledger, stateDirectory);
-  const token = await apiToken({ configured: config.api.token, directory, logger });
+  return directory === undefined ? undefined : createKeptToken({ directory, logger });
+}
+
+async function apiOf({ config }: Settings, kept: TokenSource | undefined, options: InForceOptions): Promise<Api> {
+  const { token: configured } = config.api;
+  if (configured !== undefined || kept === undefined) {
+    return pagesFor(configured, options);
+  }
+  let token = await kept();
+  let pages = pagesFor(token, options);
+  return async (request, response) => {
+    if (token === undefined) {
+      const found = await kept();
+      // Others may have waited for it, too.
+      if (token === undefined && found !== undefined) {
+        token = found;
+        pages = pagesFor(token, options);
+      }
+    }
+    pages(request, response);
+  };
+}
+
+/** With the token that they ask for. */
+function pagesFor(
+  token: Secret | undefined,
+  { options: { logger }, ledger, metrics, clock, reload }: InForceOptions,
+): Api {
   const readApi = createApi({ ledger, token, metrics, logger, clock });
-  const reloadPage = createReloadPage({ reload, token, logger, clock });
+  const reloadPage = createReloadPage({ reload, token, metrics, logger, clock });
   return (request, response) => (pathOf(request) === reloadPath ? reloadPage : readApi)(request, response);
 }
 
@@ -194,10 +228,14 @@ interface Followers {
   readonly watch: Watch;
 }
 
-function reloaderOf({ options, inForce, clock, metrics }: House, followers: Followers): Reloader {
-  const { loaded, load, logger } = options;
+function reloaderOf(
+  first: LoadedSettings,
+  { options, inForce, clock, metrics }: House,
+  followers: Followers,
+): Reloader {
+  const { load, logger } = options;
   const reloader = createReloader({
-    first: loaded,
+    first,
     load,
     logger,
     clock,
@@ -345,7 +383,7 @@ function engineSettings({ rules, config }: Settings, clients: EngineSettings["cl
 }
 
 /** Of the configuration, or what the actionner itself asks for, or a share that leaves room for other actionners. */
-function limitOf(actionner: string, { config }: Settings, { catalogue: { actionners } }: HalluxOptions): number {
+function limitOf(actionner: string, { config }: Settings, { catalogue: { actionners } }: LastingOptions): number {
   const share = Math.ceil(config.concurrency / 4);
   return config.actionner_concurrency[actionner] ?? actionners.get(actionner)?.concurrency ?? share;
 }
@@ -354,14 +392,14 @@ function protectedNamespaces(config: Config): readonly string[] {
   return [...config.protected_namespaces, ...(config.self.namespace === undefined ? [] : [config.self.namespace])];
 }
 
-function notifiersOf({ config }: Settings, { catalogue }: HalluxOptions) {
+function notifiersOf({ config }: Settings, { catalogue }: LastingOptions) {
   return [...catalogue.notifiers.values()].flatMap((notifier) => {
     const settings = config.notifiers[notifier.id];
     return settings === undefined ? [] : [{ notifier, settings }];
   });
 }
 
-function namesOf(settings: Settings, options: HalluxOptions): readonly string[] {
+function namesOf(settings: Settings, options: LastingOptions): readonly string[] {
   return notifiersOf(settings, options).map(({ notifier }) => notifier.id);
 }
 

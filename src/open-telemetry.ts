@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
 import { createMetrics, type MetricsStore } from "./telemetry/otel-metrics.ts";
-import type { Collector } from "./telemetry/otlp.ts";
+import type { Collector, MetricsDelivery } from "./telemetry/otlp.ts";
 import { noTraces, type Traces } from "./telemetry/traces.ts";
 
 export interface TelemetryOptions {
@@ -20,28 +19,43 @@ export interface TelemetryOptions {
 export interface Telemetry {
   readonly metrics: MetricsStore;
   readonly traces: Traces;
-  /** Sends what waits, in so many milliseconds at most. */
+  /** Sends what waits, in so many milliseconds and `lastDeliveryMs` at most, and logs what it gives up. */
   close(withinMs: number): Promise<void>;
 }
 
 const metricsEveryMs = 30_000;
+/** Nobody is to wait longer for the end because of a collector that is down or hangs. */
+const lastDeliveryMs = 2_000;
 
 /** The metrics of the page, and what the configuration wants sent to a collector: that is loaded only here. */
 export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const { config, version, notifiers } = options;
   const resource = resourceOf(options);
-  const readers = config.otel.metrics_enabled ? [await metricReader(options)] : [];
+  const deliveries = config.otel.metrics_enabled ? [await metricsDelivery(options)] : [];
+  let dropped = 0;
   const traces = config.otel.traces_enabled
-    ? await openTraces(options, resource, (count) => metrics.spansDropped(count))
+    ? await openTraces(options, resource, (count) => {
+        dropped += count;
+        metrics.spansDropped(count);
+      })
     : noTraces;
+  const readers = deliveries.map(({ reader }) => reader);
   const metrics: MetricsStore = createMetrics({ version, notifiers, resource, readers, traceId: traces.idOf });
 
   return {
     metrics,
     traces,
     async close(withinMs) {
-      const ending = Promise.allSettled([traces.close(withinMs), ...readers.map((reader) => reader.shutdown())]);
-      await Promise.race([ending, sleep(withinMs, undefined, { ref: false })]);
+      const droppedBefore = dropped;
+      let untaken = deliveries.length;
+      const sending = deliveries.map(async (delivery) => {
+        untaken -= (await delivery.close()) ? 1 : 0;
+      });
+      await Promise.race([Promise.all([traces.close(), ...sending]), sleep(Math.min(withinMs, lastDeliveryMs))]);
+      const spans = dropped - droppedBefore + traces.undelivered();
+      if (spans + untaken > 0) {
+        options.logger.warn({ spans, metrics: untaken }, "telemetry given up at stop: it could not be delivered");
+      }
     },
   };
 }
@@ -66,9 +80,9 @@ async function openTraces(
   });
 }
 
-async function metricReader({ config: { otel }, logger, readFile }: TelemetryOptions): Promise<MetricReader> {
-  const { createMetricReader } = await import("./telemetry/otlp.ts");
-  return createMetricReader(collectorOf(otel, readFile), { everyMs: metricsEveryMs, logger });
+async function metricsDelivery({ config: { otel }, logger, readFile }: TelemetryOptions): Promise<MetricsDelivery> {
+  const { createMetricsDelivery } = await import("./telemetry/otlp.ts");
+  return createMetricsDelivery(collectorOf(otel, readFile), { everyMs: metricsEveryMs, logger });
 }
 
 const defaultPorts = { grpc: 4317, http: 4318 };

@@ -42,7 +42,7 @@ function place(config: string, rules: string): Place {
 function serve({ path }: Workplace, env: Readonly<Record<string, string>> = {}): HalluxProcess {
   const hallux = runHallux(["server", "-c", path("config.yaml"), "-r", path("rules.yaml")], {
     KUBECONFIG: path("kubeconfig"),
-    API_TOKEN: "the-token",
+    ...(env["API_TOKEN_FILE"] === undefined && { API_TOKEN: "the-token" }),
     LEDGER_PATH: join(path("."), "ledger"),
     ...env,
   });
@@ -319,7 +319,6 @@ describe("what proves who somebody is", () => {
     const hallux = serve(files, {
       AUTH_BEARER_TOKEN_FILE: files.path("sender"),
       API_TOKEN_FILE: files.path("reader"),
-      API_TOKEN: "",
     });
     const url = await hallux.listening();
     const send = async (token: string) =>

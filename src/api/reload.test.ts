@@ -14,6 +14,7 @@ async function page(overrides: Partial<ReloadPeers> = {}) {
   const handle = createReloadPage({
     reload: async () => unchanged,
     token: new Secret("the-token"),
+    metrics: { apiAnswered: () => undefined },
     logger: pino({ level: "silent" }),
     clock: () => new Date(),
     ...overrides,
@@ -68,16 +69,38 @@ describe("POST /-/reload", () => {
     expect(reloads).toBe(0);
   });
 
+  it("counts each answer by its status, those to whoever guesses the token too", async () => {
+    const counted: number[] = [];
+    const metrics = { apiAnswered: (status: number) => void counted.push(status) };
+    const { ask } = await page({ metrics });
+    const refused = await page({
+      metrics,
+      reload: async () => ({ status: "refused", hash: "h", problems: [problem] }),
+    });
+
+    for (const asking of [() => ask(), () => ask("POST", "x"), () => ask("GET"), () => refused.ask()]) {
+      await asking();
+    }
+
+    expect(counted).toEqual([200, 401, 405, 422]);
+  });
+
   it("waits so long and no longer", async () => {
     const { ask } = await page({ reload: () => new Promise(() => {}), deadlineMs: 20 });
 
     expect((await ask()).status).toBe(503);
   });
 
-  it("answers 503 where Hallux stops", async () => {
-    const { ask } = await page({ reload: () => Promise.reject(new Error("stopped")) });
+  it("answers 503 where Hallux stops, and calls that no fault in the log", async () => {
+    const lines: Record<string, unknown>[] = [];
+    const logger = pino({ level: "debug" }, { write: (line) => void lines.push(JSON.parse(line)) });
+    const { ask } = await page({ reload: () => Promise.reject(new Error("stopped")), logger });
 
-    expect((await ask()).status).toBe(503);
+    const answer = await ask();
+
+    expect(answer.status).toBe(503);
+    expect(lines).toMatchObject([{ level: 20, msg: "reload not begun: hallux is stopping" }]);
+    expect(lines[0]).not.toHaveProperty("err");
   });
 
   it("reads nothing of what is sent with it, and does not wait for it", async () => {

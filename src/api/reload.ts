@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Problem } from "../schema/problem.ts";
 import type { Secret } from "../schema/secret.ts";
 import type { Reloaded } from "../settings/reload.ts";
+import type { ApiStatus, Metrics } from "../telemetry/metrics.ts";
 import type { Api } from "./api.ts";
 import { createGate } from "./gate.ts";
 import { ApiRefusal, createRefusalLog } from "./refusal.ts";
@@ -13,13 +14,16 @@ export interface ReloadPeers {
   readonly reload: () => Promise<Reloaded>;
   /** Whoever presents it may have it reloaded; without one nobody may. */
   readonly token: Secret | undefined;
+  readonly metrics: Pick<Metrics, "apiAnswered">;
   readonly logger: Logger;
   readonly clock: () => Date;
   readonly deadlineMs?: number | undefined;
 }
 
+const stopped = new ApiRefusal("unavailable", "nothing is reloaded any more: Hallux stops");
+
 /** `POST /-/reload` (docs/api.md): 200 with what is in force, 422 with the Problems. What is sent with it is not read. */
-export function createReloadPage({ reload, token, logger, clock, deadlineMs = 30_000 }: ReloadPeers): Api {
+export function createReloadPage({ reload, token, metrics, logger, clock, deadlineMs = 30_000 }: ReloadPeers): Api {
   const admit = createGate(token);
   const note = createRefusalLog(logger, clock);
 
@@ -32,13 +36,20 @@ export function createReloadPage({ reload, token, logger, clock, deadlineMs = 30
   };
 
   return (request, response) => {
-    const headers = hasBody(request) ? { connection: "close" } : undefined;
+    const reply = (status: ApiStatus, body: object, headers?: Readonly<Record<string, string>>) => {
+      metrics.apiAnswered(status);
+      send(response, status, JSON.stringify(body), { ...(hasBody(request) && { connection: "close" }), ...headers });
+    };
     answerTo(request).then(
-      (reloaded) => send(response, reloaded.status === "refused" ? 422 : 200, JSON.stringify(shown(reloaded)), headers),
+      (reloaded) => reply(reloaded.status === "refused" ? 422 : 200, shown(reloaded)),
       (error: unknown) => {
-        const refusal = refusalOf(error);
-        note(refusal, request.socket.remoteAddress);
-        send(response, refusal.status, JSON.stringify(refusal.body), { ...headers, ...refusal.details.headers });
+        const refusal = error instanceof ApiRefusal ? error : stopped;
+        if (refusal === stopped) {
+          logger.debug("reload not begun: hallux is stopping");
+        } else {
+          note(refusal, request.socket.remoteAddress);
+        }
+        reply(refusal.status, refusal.body, refusal.details.headers);
       },
     );
   };
@@ -69,10 +80,4 @@ function within<T>(deadlineMs: number, reloading: Promise<T>): Promise<T> {
 function tooLate(deadlineMs: number): ApiRefusal {
   const message = `the files could not be read within ${deadlineMs / 1000} s: GET /readyz?verbose says what is in force`;
   return new ApiRefusal("unavailable", message, { headers: { "retry-after": "5" } });
-}
-
-function refusalOf(error: unknown): ApiRefusal {
-  return error instanceof ApiRefusal
-    ? error
-    : new ApiRefusal("unavailable", "nothing is reloaded any more: Hallux stops", { cause: error });
 }

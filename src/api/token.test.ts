@@ -3,19 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { Secret } from "../schema/secret.ts";
-import { apiToken } from "./token.ts";
+import { createKeptToken } from "./token.ts";
 
-describe("apiToken", () => {
-  it("is the configured one, and nothing is written", async () => {
-    const directory = await aDirectory();
-
-    const { token } = await tokenFor(directory, new Secret("configured"));
-
-    expect(token).toBe("configured");
-    expect(await readdir(directory)).toEqual([]);
-  });
-
+describe("the kept token", () => {
   it("is made and kept where only its owner can read it", async () => {
     const directory = join(await aDirectory(), "not", "there", "yet");
 
@@ -69,21 +59,54 @@ describe("apiToken", () => {
     const { token, lines } = await tokenFor(join(directory, "a-file"));
 
     expect(token).toBeUndefined();
-    expect(lines).toEqual([expect.objectContaining({ msg: expect.stringContaining("until api.token is set") })]);
+    expect(lines).toEqual([expect.objectContaining({ msg: expect.stringContaining("or api.token is set") })]);
   });
 
-  it("is none without a directory", async () => {
-    const { token } = await tokenFor(undefined);
+  it("is there when somebody asks again and it can be kept; the log tells both once", async () => {
+    const place = join(await aDirectory(), "state");
+    await writeFile(place, "");
+    const { kept, lines } = keptIn(place, 0);
+
+    const before = [await kept(), await kept()];
+    await rm(place);
+    const after = await kept();
+
+    expect(before).toEqual([undefined, undefined]);
+    expect(await readFile(join(place, "api-token"), "utf8")).toBe(`${after?.reveal()}\n`);
+    expect(lines).toMatchObject([{ level: 50 }, { level: 30, msg: "there is a token for the history now" }]);
+  });
+
+  it("is not tried for all the time", async () => {
+    const place = join(await aDirectory(), "state");
+    await writeFile(place, "");
+    const { kept } = keptIn(place, 60_000);
+    await kept();
+    await rm(place);
+
+    const token = await kept();
 
     expect(token).toBeUndefined();
   });
+
+  it("is one, however many ask at once", async () => {
+    const { kept } = keptIn(join(await aDirectory(), "state"), 0);
+
+    const tokens = await Promise.all([kept(), kept(), kept()]);
+
+    expect(new Set(tokens.map((token) => token?.reveal())).size).toBe(1);
+  });
 });
 
-async function tokenFor(directory: string | undefined, configured?: Secret) {
+async function tokenFor(directory: string) {
+  const { kept, lines } = keptIn(directory, 0);
+  const secret = await kept();
+  return { token: secret?.reveal(), lines };
+}
+
+function keptIn(directory: string, againMs: number) {
   const lines: unknown[] = [];
   const logger = pino({ base: undefined }, { write: (line) => void lines.push(JSON.parse(line)) });
-  const secret = await apiToken({ configured, directory, logger });
-  return { token: secret?.reveal(), lines };
+  return { kept: createKeptToken({ directory, logger, againMs }), lines };
 }
 
 async function aDirectory(): Promise<string> {

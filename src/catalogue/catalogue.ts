@@ -66,7 +66,7 @@ export interface Actionner<P extends Fields = Fields, K extends TargetKind = Tar
   /** Whether the rule's following actions run afterwards, unless the rule's action says otherwise. */
   readonly continues: boolean;
   readonly output: "none" | "optional" | "required";
-  /** How to take it back, for the reference page. */
+  /** How to take it back, for the reference page and for whoever is told that it may or may not be done. */
   readonly undo: string;
   /** Seconds it may take, where the configuration's `action_timeout_seconds` is not enough. */
   timeoutSeconds?(params: ValuesOf<P>): number;

@@ -40,6 +40,20 @@ describe("config print", () => {
     expect(parse(again.stdout)).toEqual(parse(stdout));
   });
 
+  it.each(["yaml", "json"])("masks who logs in by a URL, as %s", async (format) => {
+    const servers = "['nats://u:hush@a:4222', 'NATS://hush@b', 'u:hu/sh@c:4222', 'tls://d:4222']";
+
+    const { stdout } = await run({ yaml: `ledger: {nats: {servers: ${servers}}}` }, "--output", format);
+
+    expect(stdout).not.toMatch(/hu\/?sh/);
+    expect(parse(stdout).ledger.nats.servers).toEqual([
+      "nats://[secret]@a:4222",
+      "NATS://[secret]@b",
+      "[secret]@c:4222",
+      "tls://d:4222",
+    ]);
+  });
+
   it("prints JSON", async () => {
     const { stdout } = await run({ yaml }, "--output", "json");
 

@@ -89,7 +89,7 @@ function unreadable(path: string, { readFile }: Sources): string | undefined {
     readFile(path);
     return undefined;
   } catch (error) {
-    return `the file ${path} cannot be read: ${reasonOf(error)}`;
+    return `the file cannot be read: ${reasonOf(error)}`;
   }
 }
 
@@ -101,7 +101,7 @@ function checkDefaultNotifiers(readings: Readings, catalogue: Catalogue, sources
     return [];
   }
   return names.flatMap((name: string, index) => {
-    const fault = notifierFault(name, readings, catalogue);
+    const fault = notifierFault({ name, index }, readings, catalogue);
     return fault === undefined ? [] : [problemFrom(itemOf(origin, index), sources, fault)];
   });
 }
@@ -139,13 +139,13 @@ function checkNotifiers(readings: Readings, { notifiers }: Catalogue, sources: S
 }
 
 function notifierFault(
-  name: string,
+  { name, index }: { readonly name: string; readonly index: number },
   readings: Readings,
   { notifiers }: Catalogue,
 ): { readonly message: string; readonly hint?: string | undefined } | undefined {
   if (!notifiers.has(name)) {
     return {
-      message: `unknown notifier "${name}"`,
+      message: `"default_notifiers[${index}]" is no known notifier`,
       hint: didYouMean(name, notifiers.keys()) ?? `known: ${listed(notifiers.keys())}`,
     };
   }

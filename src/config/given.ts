@@ -26,7 +26,7 @@ export interface Given {
 }
 
 interface Written {
-  /** Undefined for a secret whose file is at fault: it was given, and there is nothing to check. */
+  /** Undefined for a credential that is empty or whose file is at fault: it was given, and there is nothing to check. */
   readonly value: unknown;
   readonly origin: Origin;
 }
@@ -54,18 +54,40 @@ export function gather(section: Section, sources: Sources): Given {
   const inFile = writtenInFile(section, sources.document);
   const inEnvironment = writtenInEnvironment(section, sources.env);
   const written = new Map([...withoutOverridden(section, inFile.written, inEnvironment), ...inEnvironment]);
-  const read = readSecretFiles(section, written, sources);
+  const empty = emptyIn(written);
+  const read = readSecretFiles(section, new Map([...written, ...empty]), sources);
 
   return {
     raw: Object.fromEntries(
       [...read.written].flatMap(([name, { value }]) => (value === undefined ? [] : [[name, value]])),
     ),
     origins: new Map([...read.written].map(([name, { origin }]) => [name, origin])),
-    problems: [...inFile.problems, ...read.problems],
+    problems: [
+      ...inFile.problems,
+      ...[...empty].map(([name, { origin }]) => emptyProblem(name, origin, sources)),
+      ...read.problems,
+    ],
   };
 }
 
-/** The Problem with what was written there. A secret's text is never shown. */
+/** Those of a credential: others that are empty were left out. */
+function emptyIn(written: ReadonlyMap<string, Written>): ReadonlyMap<string, Written> {
+  return new Map(
+    [...written]
+      .filter(([, { value }]) => isEmpty(value))
+      .map(([name, { origin }]) => [name, { value: undefined, origin }]),
+  );
+}
+
+function emptyProblem(name: string, origin: Origin, sources: Sources): Problem {
+  const fault =
+    origin.from === "file"
+      ? { message: `"${name}" is empty`, hint: "give it a value, or take the key out" }
+      : { message: "it is empty", hint: "give it a value, or take the variable out" };
+  return problemFrom(origin, sources, { ...fault, at: "key" });
+}
+
+/** The Problem with what was written there. */
 export function problemFrom(
   origin: Origin,
   sources: Sources,
@@ -84,8 +106,11 @@ function writtenInFile(
   document: YamlDocument | undefined,
 ): { readonly written: ReadonlyMap<string, Written>; readonly problems: readonly Problem[] } {
   const value = valueAt(document?.value, path);
-  if (document === undefined || value === undefined || value === null) {
+  if (document === undefined || value === undefined) {
     return { written: new Map(), problems: [] };
+  }
+  if (value === null) {
+    return { written: new Map(), problems: emptySection(path, document) };
   }
   if (!isMap(value)) {
     const what = path.length === 0 ? "the configuration" : `"${path.join(".")}"`;
@@ -94,7 +119,7 @@ function writtenInFile(
   }
 
   const known = new Set(Object.entries(withFileSettings(fields)).flatMap(([name, { aliases }]) => [name, ...aliases]));
-  const entries = Object.entries(value).filter(([, entry]) => entry !== null && !(entry === "" && emptyIsAbsent(path)));
+  const entries = Object.entries(value).filter(([, entry]) => !isEmpty(entry) || holdsCredentials(path));
   return {
     written: new Map(
       entries
@@ -108,6 +133,12 @@ function writtenInFile(
   };
 }
 
+/** Whoever wrote the key `auth` believes that not everyone may send events. */
+function emptySection(path: Path, document: YamlDocument): readonly Problem[] {
+  const hint = "name who may send events, or write auth: {} for everyone";
+  return path.join(".") === "auth" ? [problemAt(document, path, { message: '"auth" is empty', hint, at: "key" })] : [];
+}
+
 /** Problems with the keys of a map that are not among those known. */
 export function unknownKeys(
   document: YamlDocument,
@@ -117,8 +148,12 @@ export function unknownKeys(
   return keys
     .filter((key) => !known.has(key))
     .map((key) => {
-      const problem = unknownKey([...path, key], known);
-      return problemAt(document, problem.path, problem);
+      const [name = ""] = /^[\w.-]*/.exec(key) ?? [];
+      const fault =
+        name === key
+          ? unknownKey([key], known)
+          : { message: `unknown key "${name}…"`, hint: "between a key and its value stand a colon and a blank" };
+      return problemAt(document, [...path, key], { ...fault, at: "key" });
     });
 }
 
@@ -129,16 +164,23 @@ function writtenInEnvironment({ path, fields }: Section, env: Sources["env"]): R
   return new Map(
     settings.flatMap(({ name, field, variable }) => {
       const value = env[variable];
-      return value === undefined || (value === "" && emptyIsAbsent(path)) || isAnothers(variable, value, env)
+      return value === undefined || (value === "" && !holdsCredentials(path)) || isAnothers(variable, value, env)
         ? []
         : [[name, { value: fromText(field, value), origin: { from: "environment", variable } }] as const];
     }),
   );
 }
 
-/** A deployment often writes a setting and leaves it empty. Only of a credential that senders need it may be a mistake. */
-function emptyIsAbsent(path: Path): boolean {
-  return path[0] !== "auth";
+/**
+ * A deployment often writes a setting and leaves it empty, which gives nothing. A credential that others have to show is a mistake then:
+ * it would leave a door open that its owner believes shut.
+ */
+function holdsCredentials([name]: Path): boolean {
+  return name === "auth" || name === "api";
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || value === "";
 }
 
 /**
@@ -201,7 +243,7 @@ function readSecretFiles(
     }
     result.delete(fileSettingOf(name));
     const content = written.has(name) ? { fault: bothGiven(name) } : secretIn(file.value, name, sources);
-    if ("fault" in content) {
+    if ("fault" in content && file.value !== undefined) {
       problems.push(problemFrom(file.origin, sources, { message: content.fault }));
     }
     result.set(name, { value: "secret" in content ? content.secret : undefined, origin: file.origin });
@@ -224,9 +266,9 @@ function secretIn(
   }
   try {
     const content = readFile(path).replace(/\r?\n$/, "");
-    return content === "" ? { fault: `the file ${path} is empty` } : { secret: content };
+    return content === "" ? { fault: "the file is empty" } : { secret: content };
   } catch (error) {
-    return { fault: `the file ${path} cannot be read: ${reasonOf(error)}` };
+    return { fault: `the file cannot be read: ${reasonOf(error)}` };
   }
 }
 

@@ -38,7 +38,10 @@ export type ConfigReading =
     }
   | { readonly config: undefined; readonly problems: readonly Problem[] };
 
-/** Reads the configuration: defaults, over them the file, over them the environment. All that is wrong is told at once. */
+/**
+ * Reads the configuration: defaults, over them the file, over them the environment. All that is wrong is told at once, to whoever asks
+ * `/readyz`, too: no Problem quotes a text that was given, for a secret may stand in any of them.
+ */
 export function loadConfig({ path, env, readFile, catalogue }: LoadOptions): ConfigReading {
   const file = readDocument(path, readFile);
   if (file.problems.length > 0) {
@@ -102,7 +105,7 @@ function readSection(section: Section, sources: Sources): SectionReading {
 }
 
 function readGiven(fields: Fields, raw: Given["raw"]): FieldReading<Fields> {
-  return compileFields(withFileSettings(optional(fields))).read(raw);
+  return compileFields(withFileSettings(optional(fields)), { quoteTexts: false }).read(raw);
 }
 
 /** Most sections are not given at all: compiling their schemas to learn their defaults would cost each start 20 ms. */

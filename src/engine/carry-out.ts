@@ -88,7 +88,7 @@ async function end(
   const span = beginAction(response, action, attempts);
   const outcome =
     before?.inFlight && !isRepeatable(action, { dryRun: past?.dryRun ?? false })
-      ? interrupted(response)
+      ? interrupted(response, action)
       : await execute({ response, action, position, attempts, journal, ends, span }, options);
   endAction(span, outcome);
   if (outcome.status !== "postponed") {
@@ -98,8 +98,8 @@ async function end(
   return outcome;
 }
 
-function interrupted({ target }: Response): Outcome {
-  const words = "it was under way when Hallux ended, so it may or may not be done; it is not run again";
+function interrupted({ target }: Response, { actionner: { undo } }: Action): Outcome {
+  const words = `it was under way when Hallux ended, so it may or may not be done; it is not run again; if it was done: ${undo}`;
   return failureOf(new ActionError("interrupted", words), { target, durationMs: 0, dryRun: false });
 }
 

@@ -981,6 +981,15 @@ describe("an event that an earlier process left unfinished", () => {
     expect(notified).toMatchObject([{ outcome: { status: "failure", code: "interrupted" } }]);
   });
 
+  it("tells of an interrupted action how to take it back if it was done", async () => {
+    const acting = action(actionner(async () => done, { idempotent: false, undo: "`kubectl uncordon NODE`" }));
+
+    const { notified } = await resumeWith([rule([acting])], [planned([acting]), started]);
+
+    const words = /it is not run again; if it was done: `kubectl uncordon NODE`$/;
+    expect(notified).toMatchObject([{ outcome: { message: expect.stringMatching(words) } }]);
+  });
+
   it("runs what may not run twice where its last attempt had failed before it began", async () => {
     const acting = action(actionner(async () => done, { idempotent: false }));
     const retrying: Transition = {

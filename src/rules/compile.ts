@@ -1,5 +1,6 @@
 import type { Catalogue } from "../catalogue/catalogue.ts";
 import { didYouMean, type Problem } from "../schema/problem.ts";
+import type { Steps } from "../schema/steps.ts";
 import { compileAction, createKnown, entryNamed, type Known } from "./compile-action.ts";
 import { readers } from "./grammar.ts";
 import { compileMatch } from "./match.ts";
@@ -18,20 +19,26 @@ export interface Compiled {
 }
 
 /** Resolves and checks everything. The rules are to be used only where no Problem was found. */
-export function compileRules(merged: Merged, catalogue: Catalogue, found: Problem[]): Compiled {
+export function* compileRules(merged: Merged, catalogue: Catalogue, found: Problem[]): Steps<Compiled> {
   const known = createKnown(catalogue, merged.actions);
-  compileUnused(merged, known, found);
-  const rules = [...merged.rules].flatMap(([name, tree]) => compileRule(tree, { name, merged, known, found }) ?? []);
+  yield* compileUnused(merged, known, found);
+  const rules: CompiledRule[] = [];
+  for (const [name, tree] of merged.rules) {
+    const rule = compileRule(tree, { name, merged, known, found });
+    rules.push(...(rule === undefined ? [] : [rule]));
+    yield;
+  }
   return { rules, files: known.files };
 }
 
 /** A shared action that no rule uses is held to the same as if one did. */
-function compileUnused({ actions, rules }: Merged, known: Known, found: Problem[]): void {
+function* compileUnused({ actions, rules }: Merged, known: Known, found: Problem[]): Steps<void> {
   const used = new Set([...rules.values()].flatMap((rule) => actionsOf(rule).map(({ name }) => name)));
   for (const [name, tree] of actions) {
     if (!used.has(name)) {
       compileAction(onlyName(tree), known, found);
     }
+    yield;
   }
 }
 

@@ -366,6 +366,50 @@ describe("reading from disk", () => {
   });
 });
 
+describe("large files", () => {
+  const many = (count: number, name = "R") =>
+    Array.from(
+      { length: count },
+      (_, n) => `- rule: ${name} ${n}\n  match: {}\n  actions: [{ action: D, actionner: kubernetes:delete }]\n`,
+    ).join("");
+
+  it("are refused where they are more than 2 MiB together", () => {
+    const half = `# ${"x".repeat(1024 * 1024)}\n- { rule: A, matsch: {} }\n`;
+
+    const { problems } = loading(half, half);
+
+    expect(problems.map(describeProblem)).toEqual([
+      "0.yaml, 1.yaml: error: the rules are 2097210 bytes long; at most 2097152 are loaded (make one of rules that differ in a value alone: rules, tags and output_fields take lists)",
+    ]);
+  });
+
+  it("are loaded as small ones are, in the order of their rules", () => {
+    const effective = effectiveOf(loading(many(1000), many(1000, "S")));
+
+    expect(effective.map(({ rule }) => rule)).toEqual(
+      ["R", "S"].flatMap((name) => Array.from({ length: 1000 }, (_, n) => `${name} ${n}`)),
+    );
+  });
+
+  it("are told of with the line in the file", () => {
+    const { problems } = loading(`${many(1000)}- rule: Z\n  matsch: {}\n`);
+
+    expect(problems.map(({ line, column }) => [line, column])).toEqual(expect.arrayContaining([[3002, 3]]));
+  });
+
+  it("let others have their turn while they are loaded", async () => {
+    let turns = 0;
+    const counting = setInterval(() => {
+      turns += 1;
+    }, 0);
+
+    await readRules(["rules.yaml"], catalogue, async () => many(3000));
+
+    clearInterval(counting);
+    expect(turns).toBeGreaterThan(2);
+  });
+});
+
 describe("printing", () => {
   const everything = `
 - action: Isolate

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Catalogue } from "../catalogue/catalogue.ts";
 import type { Problem } from "../schema/problem.ts";
+import { atOnce, inTurns, type Steps } from "../schema/steps.ts";
 import { fileProblem } from "../schema/yaml.ts";
 import { compileRules } from "./compile.ts";
 import { mergeFiles } from "./merge.ts";
@@ -11,28 +12,38 @@ import type { RulesReading } from "./rule.ts";
 
 /** Loads the files, later ones over earlier ones. One Problem anywhere and nothing is loaded. Pure. */
 export function loadRules(files: readonly RulesFile[], catalogue: Catalogue): RulesReading {
-  return load(
-    files.map(({ path }) => path),
-    files.map(parseFile),
-    catalogue,
-  );
+  return atOnce(load(files, catalogue));
 }
 
 /** Reads a file as UTF-8. Rejects with the file system's error, or a TypeError where it is not UTF-8. */
 export type ReadText = (path: string) => Promise<string>;
 
-/** Reads and loads. A file that cannot be read is a Problem like any other; never rejects because of one. */
+/**
+ * Reads and loads, in short steps between which others have their turn. A file that cannot be read is a Problem like any other; never
+ * rejects because of one.
+ */
 export async function readRules(
   paths: readonly string[],
   catalogue: Catalogue,
   readText: ReadText = readUtf8,
 ): Promise<RulesReading> {
-  return load(paths, await Promise.all(paths.map((path) => parsePath(path, readText))), catalogue);
+  return inTurns(load(await Promise.all(paths.map((path) => readPath(path, readText))), catalogue));
 }
 
-function load(paths: readonly string[], files: readonly ParsedFile[], catalogue: Catalogue): RulesReading {
+type UnreadableFile = Pick<RulesFile, "path"> & { readonly problem: Problem };
+
+function* load(given: readonly (RulesFile | UnreadableFile)[], catalogue: Catalogue): Steps<RulesReading> {
+  const paths = given.map(({ path }) => path);
+  const tooLarge = tooLargeTogether(given);
+  if (tooLarge !== undefined) {
+    return { rules: undefined, problems: [tooLarge] };
+  }
+  const files: ParsedFile[] = [];
+  for (const file of given) {
+    files.push("problem" in file ? unreadableFile([file.problem]) : yield* parseFile(file));
+  }
   const found = [...givenTwice(paths), ...files.flatMap(({ problems }) => problems)];
-  const { rules, files: named } = compileRules(mergeFiles(files), catalogue, found);
+  const { rules, files: named } = yield* compileRules(mergeFiles(files), catalogue, found);
   if (found.length > 0) {
     return { rules: undefined, problems: inOrder(unique(found), paths) };
   }
@@ -44,10 +55,26 @@ function load(paths: readonly string[], files: readonly ParsedFile[], catalogue:
   };
 }
 
-async function parsePath(path: string, readText: ReadText): Promise<ParsedFile> {
+/** Rules in force and others that are being loaded take some 50 times this much of the heap. */
+const maxBytes = 2 * 1024 * 1024;
+
+function tooLargeTogether(given: readonly (RulesFile | UnreadableFile)[]): Problem | undefined {
+  const files = given.flatMap((file) => ("text" in file ? [file] : []));
+  const size = files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+  const hint = "make one of rules that differ in a value alone: rules, tags and output_fields take lists";
+  return size > maxBytes
+    ? fileProblem(
+        files.map(({ path }) => path).join(", "),
+        `the rules are ${size} bytes long; at most ${maxBytes} are loaded`,
+        hint,
+      )
+    : undefined;
+}
+
+async function readPath(path: string, readText: ReadText): Promise<RulesFile | UnreadableFile> {
   return readText(path).then(
-    (text) => parseFile({ path, text }),
-    (error: unknown) => unreadableFile([unreadable(path, error)]),
+    (text) => ({ path, text }),
+    (error: unknown) => ({ path, problem: unreadable(path, error) }),
   );
 }
 

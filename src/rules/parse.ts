@@ -1,6 +1,7 @@
 import { didYouMean, type Problem } from "../schema/problem.ts";
 import type { FieldsReader } from "../schema/read.ts";
-import { fileProblem, readYaml } from "../schema/yaml.ts";
+import type { Steps } from "../schema/steps.ts";
+import { fileProblem, readYamlList } from "../schema/yaml.ts";
 import { readers } from "./grammar.ts";
 import {
   type ListTree,
@@ -35,16 +36,23 @@ export interface ParsedFile {
 }
 
 /** Reads the blocks of one file and checks everything that can be told without the other files and the catalogue. */
-export function parseFile({ path, text }: RulesFile): ParsedFile {
-  const { document, problems } = readYaml(path, text);
-  if (document === undefined) {
+export function* parseFile({ path, text }: RulesFile): Steps<ParsedFile> {
+  const { documents, problems } = yield* readYamlList(path, text);
+  if (problems.length > 0) {
     return unreadableFile(problems);
   }
-  const root = plant(document);
-  if (root.kind !== "list") {
-    return unreadableFile([notAList(path, root)]);
+  const items: Tree[] = [];
+  for (const document of documents) {
+    const root = plant(document);
+    if (root.kind !== "list") {
+      return unreadableFile([notAList(path, root)]);
+    }
+    for (const item of root.items) {
+      items.push(item);
+    }
+    yield;
   }
-  return parseBlocks(root.items);
+  return yield* parseBlocks(items);
 }
 
 export function unreadableFile(problems: readonly Problem[]): ParsedFile {
@@ -58,7 +66,7 @@ function notAList(path: string, root: Tree): Problem {
     : problemIn(root, [], { message: "a rules file is a list of rules and actions", hint });
 }
 
-function parseBlocks(items: readonly Tree[]): ParsedFile {
+function* parseBlocks(items: readonly Tree[]): Steps<ParsedFile> {
   const found: Problem[] = [];
   const blocks = { action: [] as Block[], rule: [] as Block[] };
   for (const item of items) {
@@ -67,6 +75,7 @@ function parseBlocks(items: readonly Tree[]): ParsedFile {
     if (kind && block) {
       blocks[kind].push(block);
     }
+    yield;
   }
   return {
     actions: firstOfName(blocks.action, { kind: "action", place: "file" }, found),

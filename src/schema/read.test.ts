@@ -135,6 +135,22 @@ describe("what is wrong with values", () => {
   });
 });
 
+describe("what is wrong with values that are not to be quoted", () => {
+  const silent = compileFields(fields, { quoteTexts: false });
+
+  it.each([
+    [{ name: "x", grace_period_seconds: "hush" }, '"grace_period_seconds" must be an integer'],
+    [{ name: "x", grace_period_seconds: 61 }, '"grace_period_seconds" must be at most 60, not 61'],
+    [{ name: "x", force: "hush" }, '"force" must be true or false'],
+    [{ name: "x", level: [] }, '"level" must be one of pod, node, not an empty list'],
+    [{ name: "x", allow: ["hush"] }, '"allow[0]" must be an IP range such as 10.0.0.0/8'],
+    [{ name: "" }, '"name" must be filled in, not empty'],
+    ["hush", "must be a map of keys and values"],
+  ])("%j: %s", (raw, message) => {
+    expect(silent.read(raw).problems.map((problem) => problem.message)).toEqual([message]);
+  });
+});
+
 describe("IP ranges", () => {
   it.each(["10.0.0.0/8", "0.0.0.0/0", "1.2.3.4/32", "::/0", "2001:db8::/32", "::ffff:1.2.3.4/128"])(
     "%s is one",

@@ -25,6 +25,11 @@ export interface FieldsReader<F extends Fields = Fields> {
   read(raw: unknown): FieldReading<F>;
 }
 
+export interface ReadOptions {
+  /** Whether Problems quote the texts that they refuse; a secret's never. */
+  readonly quoteTexts?: boolean;
+}
+
 /** JSON Schema, draft-07. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -34,10 +39,13 @@ const maxShown = 40;
 const maxPrefixLength = 256;
 
 /** Compiles once; `read` is then cheap. Throws where a field declares what is not JSON Schema. */
-export function compileFields<const F extends Fields>(fields: F): FieldsReader<F> {
+export function compileFields<const F extends Fields>(
+  fields: F,
+  { quoteTexts = true }: ReadOptions = {},
+): FieldsReader<F> {
   const known = mainNamesOf(fields);
   const validate = compile(fields, known);
-  return { read: (raw) => read(raw, { fields, known, validate }) as FieldReading<F> };
+  return { read: (raw) => read(raw, { fields, known, validate, quoteTexts }) as FieldReading<F> };
 }
 
 /**
@@ -91,6 +99,7 @@ interface Compiled {
   /** Main names and aliases → the main name. */
   readonly known: ReadonlyMap<string, string>;
   readonly validate: ValidateFunction;
+  readonly quoteTexts: boolean;
 }
 
 function mainNamesOf(fields: Fields): ReadonlyMap<string, string> {
@@ -166,7 +175,7 @@ function orNull(schema: JsonSchema): JsonSchema {
 
 function read(raw: unknown, compiled: Compiled): FieldReading<Fields> {
   if (raw !== undefined && raw !== null && !isMap(raw)) {
-    return refused([wrong([], `must be a map of keys and values, not ${shown(raw)}`)]);
+    return refused([wrong([], `must be a map of keys and values${instead(raw, compiled)}`)]);
   }
 
   const given = tolerated(raw ?? {}, compiled);
@@ -246,7 +255,8 @@ function join(first: unknown, second: unknown): unknown {
 }
 
 /** Undefined for what only says that there is another error. */
-function problemOf(error: ErrorObject, { fields, known }: Compiled): FieldProblem | undefined {
+function problemOf(error: ErrorObject, compiled: Compiled): FieldProblem | undefined {
+  const { fields, known } = compiled;
   const path = pathOf(error);
   if (error.keyword === "propertyNames") {
     return undefined;
@@ -262,7 +272,7 @@ function problemOf(error: ErrorObject, { fields, known }: Compiled): FieldProble
   const expected = `"${nameOf(path)}" must be ${expectation(error)}`;
   return field?.secret
     ? { path, message: expected, hint: undefined, at: "key" }
-    : wrong(path, `${expected}, not ${shown(error.data)}`);
+    : wrong(path, `${expected}${instead(error.data, compiled)}`);
 }
 
 /** The Problem of a key that is not among the known ones. */
@@ -337,6 +347,11 @@ function expectation({ keyword, params, schema }: ErrorObject): string {
     default:
       return `valid (${keyword})`;
   }
+}
+
+/** What was given: completes "must be …". */
+function instead(value: unknown, { quoteTexts }: Compiled): string {
+  return typeof value === "string" && value !== "" && !quoteTexts ? "" : `, not ${shown(value)}`;
 }
 
 function shown(value: unknown): string {

@@ -27,6 +27,11 @@ export class Secret {
   }
 }
 
+/** The text without who logs in by the URLs in it, and by `user:password@host`. */
+export function withoutLogins(text: string): string {
+  return text.replace(/:\/\/\S*@/g, `://${mask}@`).replace(/(?<=^|[\s,])[^\s@:/]+:(?!\/\/)\S+@/g, `${mask}@`);
+}
+
 /** Takes the same time wherever the texts differ. Nothing given proves nothing, not even to an empty secret. */
 export function equals(secret: string): (given: string) => boolean {
   const expected = hash("sha256", secret, "buffer");

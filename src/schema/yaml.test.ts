@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { describeProblem } from "./problem.ts";
-import { problemAt, readYaml, type YamlDocument } from "./yaml.ts";
+import { atOnce } from "./steps.ts";
+import { problemAt, readYaml, readYamlList, type YamlDocument } from "./yaml.ts";
 
 describe("reading YAML", () => {
   it("gives plain data", () => {
@@ -98,6 +99,60 @@ describe("text that is not one YAML document", () => {
     const { problems } = readYaml("x.yaml", ["l0: &l0 x", ...layers].join("\n"));
 
     expect(problems.map(describeProblem)).toEqual(["x.yaml: error: its aliases (*name) multiply without end"]);
+  });
+});
+
+describe("reading a long list in parts", () => {
+  const item = (n: number) => `- name: item ${n}\n  text: "${"x".repeat(200)}"\n`;
+  const items = Array.from({ length: 500 }, (_, n) => item(n)).join("");
+
+  function partsOf(text: string) {
+    const { documents, problems } = atOnce(readYamlList("x.yaml", text));
+    return { problems: problems.map(describeProblem), documents };
+  }
+
+  /** In one piece: the same, and as many problems. */
+  function wholeOf(text: string) {
+    const { document, problems } = readYaml("x.yaml", text);
+    return { problems: problems.map(describeProblem), value: document?.value };
+  }
+
+  it.each([
+    ["as it is", items],
+    ["with a comment and a document's start before it", `# why\n\n---\n${items}`],
+    ["with Windows' ends of lines", items.replaceAll("\n", "\r\n")],
+    ["with comments and text blocks in between", items.replaceAll("- name", "# - no item\n\n- |\n  - no item\n- name")],
+  ])("gives what the whole gives: %s", (_, text) => {
+    const { documents } = partsOf(text);
+
+    expect(documents.length).toBeGreaterThan(5);
+    expect(documents.flatMap(({ value }) => value)).toEqual(wholeOf(text).value);
+  });
+
+  it.each([
+    ["an alias of an anchor far above", `- &a { x: 1 }\n${items}- *a\n`],
+    ["a map of lists", `first:\n${items}second:\n- a\n`],
+    ["a text with items in it", `--- |\n${items}`],
+    ["a quoted text with items in it", `- "a\n${items}"\n`],
+    ["a second document", `${items}---\n${items}`],
+    ["a document's end", `- ${"x".repeat(20_000)}\n...\n${items}`],
+    ["a directive", `%YAML 1.1\n---\n${items}- yes\n`],
+    ["a fault at its end", `${items}- a: 1\n  a: 2\n`],
+    ["an item in one line after another", `[a,\n- b]\n${items}`],
+    ["nothing but items in a map", `- a\n${items}b: c\n`],
+  ])("reads it in one piece where it has to: %s", (_, text) => {
+    const { documents, problems } = partsOf(text);
+
+    expect(problems).toEqual(wholeOf(text).problems);
+    expect(documents.map(({ value }) => value)).toEqual(problems.length === 0 ? [wholeOf(text).value] : []);
+  });
+
+  it("counts lines from the top of the file", () => {
+    const { documents } = partsOf(`# why\n${items}`);
+
+    const last = documents.at(-1);
+    const found = Array.isArray(last?.value) ? last.value : [];
+    expect(last?.locate([found.length - 1, "text"])).toMatchObject({ line: 1001, column: 9 });
   });
 });
 

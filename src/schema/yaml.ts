@@ -16,6 +16,7 @@ import {
   type YAMLMap,
 } from "yaml";
 import type { Problem } from "./problem.ts";
+import type { Steps } from "./steps.ts";
 
 /** Keys and list positions, from the top of the document. */
 export type Path = readonly (string | number)[];
@@ -40,7 +41,15 @@ export type YamlReading =
   | { readonly document: YamlDocument; readonly problems: readonly [] }
   | { readonly document: undefined; readonly problems: readonly Problem[] };
 
+/** Of a long list, read in parts: whole items, of this many characters together or a little more. */
+export interface YamlListReading {
+  /** The list's parts, in order; one that is not a list where the file is none. Empty where there are Problems. */
+  readonly documents: readonly YamlDocument[];
+  readonly problems: readonly Problem[];
+}
+
 const maxBytes = 4 * 1024 * 1024;
+const partLength = 16 * 1024;
 /** The library's measure: aliases used, times the aliases inside the most nested one. */
 const maxAliases = 10_000;
 const maxTextLength = 80;
@@ -52,17 +61,27 @@ export function readYaml(file: string, text: string): YamlReading {
     return failed([fileProblem(file, `the file is ${size} bytes long; at most ${maxBytes} are read`)]);
   }
 
-  const lines = new LineCounter();
-  const tree = parseDocument(text, {
-    merge: true,
-    lineCounter: lines,
-    prettyErrors: false,
-    logLevel: "error",
-    customTags: keepDigits,
-  });
-  const source = { file, text, lines, tree };
+  const source = parse(file, text);
   const problems = [...syntaxProblems(source), ...aliasProblems(source)];
   return problems.length > 0 ? failed(problems) : readTree(source);
+}
+
+/**
+ * The same for a file that is a list, part by part: what the library holds of a text while it parses takes some 70 times its room, and
+ * parsing cannot be interrupted. What is no list, and where a part is not whole by itself (an alias of an anchor above it), is read at once.
+ */
+export function* readYamlList(file: string, text: string): Steps<YamlListReading> {
+  const parts = partsOf(text);
+  const documents: YamlDocument[] = [];
+  for (const part of parts.length > 1 ? parts : []) {
+    const { document } = readYaml(file, part.text);
+    if (document === undefined || !Array.isArray(document.value)) {
+      return readWhole(file, text);
+    }
+    documents.push(linesDown(document, part.linesAbove));
+    yield;
+  }
+  return documents.length > 0 ? { documents, problems: [] } : readWhole(file, text);
 }
 
 /** The Problem at a path of the document. */
@@ -83,6 +102,45 @@ export function fileProblem(file: string, message: string, hint?: string): Probl
   return { file, line: undefined, column: undefined, message, text: undefined, hint };
 }
 
+interface Part {
+  readonly text: string;
+  readonly linesAbove: number;
+}
+
+/** Divided where "- " stands at the left margin: each is an item where the first part is a list. Directives hold for all of a text. */
+function partsOf(text: string): readonly Part[] {
+  if (/(?<![^\n])(?:%|\.\.\.)/.test(text)) {
+    return [{ text, linesAbove: 0 }];
+  }
+  const starts = [...text.matchAll(/(?<![^\n])- /g)].map(({ index }) => index);
+  const parts: Part[] = [];
+  let [start, linesAbove] = [0, 0];
+  for (const end of [...starts, text.length]) {
+    if (end - start >= partLength || end === text.length) {
+      const part = text.slice(start, end);
+      parts.push({ text: part, linesAbove });
+      linesAbove += part.split("\n").length - 1;
+      start = end;
+    }
+  }
+  return parts;
+}
+
+function linesDown(document: YamlDocument, linesAbove: number): YamlDocument {
+  return {
+    ...document,
+    locate(path, at) {
+      const place = document.locate(path, at);
+      return { ...place, line: place.line + linesAbove };
+    },
+  };
+}
+
+function readWhole(file: string, text: string): YamlListReading {
+  const { document, problems } = readYaml(file, text);
+  return { documents: document === undefined ? [] : [document], problems };
+}
+
 interface Source {
   readonly file: string;
   readonly text: string;
@@ -90,23 +148,45 @@ interface Source {
   readonly tree: Document.Parsed;
 }
 
+function parse(file: string, text: string): Source {
+  const lines = new LineCounter();
+  const tree = parseDocument(text, {
+    merge: true,
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "error",
+    customTags: keepDigits,
+  });
+  return { file, text, lines, tree };
+}
+
 function failed(problems: readonly Problem[]): YamlReading {
   return { document: undefined, problems };
 }
 
 function readTree(source: Source): YamlReading {
+  const { file, text } = source;
   try {
-    const value: unknown = source.tree.toJS({ maxAliasCount: maxAliases });
-    return {
-      document: { file: source.file, value, locate: (path, at = "value") => locate(source, path, at) },
-      problems: [],
-    };
+    return { document: createDocument(file, text, source.tree.toJS({ maxAliasCount: maxAliases })), problems: [] };
   } catch (error) {
     if (error instanceof ReferenceError) {
       return failed([fileProblem(source.file, "its aliases (*name) multiply without end")]);
     }
     throw error;
   }
+}
+
+/** Keeps the text and not its tree, which is many times as large and only wanted where there is something to tell. */
+function createDocument(file: string, text: string, value: unknown): YamlDocument {
+  let source: Source | undefined;
+  return {
+    file,
+    value,
+    locate(path, at = "value") {
+      source ??= parse(file, text);
+      return locate(source, path, at);
+    },
+  };
 }
 
 function keepDigits(tags: Tags): Tags {

@@ -83,6 +83,18 @@ describe("loading the settings", () => {
     ]);
   });
 
+  it("shows it for each of thousands of rules, in the last file that names it", async () => {
+    const many = Array.from(
+      { length: 2000 },
+      (_, n) => `${rules.trim().replace("Label", `Label ${n}`)}\n  notifiers: [webhook]\n`,
+    ).join("");
+
+    const problems = await problemsOf({ "rules.yaml": many });
+
+    expect(problems).toHaveLength(2000);
+    expect(problems.at(-1)).toMatch(/^rules\.yaml:14000:15: error: rule "Label 1999": notifier webhook lacks/);
+  });
+
   it("tells what is wrong with the rules and the certificates together", async () => {
     const problems = await problemsOf(
       { "rules.yaml": "- rule: R\n  matsch: {}\n", cert: pem("server"), key: pem("client-key") },

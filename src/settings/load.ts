@@ -79,7 +79,7 @@ async function load(options: SettingsOptions): Promise<Found> {
     return refused([...problems, ...ruled.problems]);
   }
   const { rules, effective } = ruled;
-  const unusable = unusableNotifiers(rules, config, { files: rulesFiles, readFile });
+  const unusable = await unusableNotifiers(rules, config, { files: rulesFiles, readFile });
   if (unusable.length > 0) {
     return refused(unusable);
   }

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { describeProblem, type Problem } from "../schema/problem.ts";
 import { fileProblem } from "../schema/yaml.ts";
 import { type Contents, digestOf, readAgain } from "./contents.ts";
-import type { LoadedSettings, Settings, SettingsReading } from "./load.ts";
+import type { LoadedSettings, Origin, Settings, SettingsReading } from "./load.ts";
 import { createTurns } from "./turns.ts";
 
 /** Who wants it: files that changed, SIGHUP, or `POST /-/reload`. */
@@ -62,14 +62,15 @@ const maxLooks = 10;
 /** Lines of the log. */
 const maxTold = 20;
 
-export function createReloader(options: ReloadOptions): Reloader {
-  const { first, logger, clock } = options;
+/** Keeps no settings: thousands of rules of which none is in force any more would fill the heap. */
+export function createReloader({ first, ...options }: ReloadOptions): Reloader {
+  const { logger, clock } = options;
   const stopping = new AbortController();
   let state: ReloadState = { hash: first.settings.hash, loadedAt: clock(), restartNeeded: [], problems: [] };
   /** Of the files whose settings are in force. */
   let inForce = first.digest;
   /** The last attempt. */
-  let seen: Pick<SettingsReading, "contents" | "digest"> = first;
+  let seen: Origin = { contents: first.contents, digest: first.digest };
 
   async function turn(causes: ReadonlySet<ReloadCause>): Promise<Reloaded> {
     const cause = [...causes].join(", ");
@@ -93,7 +94,7 @@ export function createReloader(options: ReloadOptions): Reloader {
     }
     const reading = await settled(known, { options, isPatient: !asked, signal: stopping.signal });
     stopping.signal.throwIfAborted();
-    seen = reading;
+    seen = { contents: reading.contents, digest: reading.digest };
     options.follow(reading.contents.keys(), reading.settings);
     if (reading.settings === undefined) {
       return refuse(reading.problems, cause);
@@ -133,26 +134,25 @@ export function createReloader(options: ReloadOptions): Reloader {
 }
 
 interface Look {
-  readonly options: ReloadOptions;
+  readonly options: Pick<ReloadOptions, "load" | "secondLookMs">;
   /** Waits before it looks again at files that are at fault. */
   readonly isPatient: boolean;
   readonly signal: AbortSignal;
 }
 
 /** What two looks at the files give alike: one in the middle of a change would see some of them before and some after it. */
-async function settled(known: Contents, { options, isPatient, signal }: Look): Promise<SettingsReading> {
-  let reading = await options.load(known);
-  for (let looks = 1; looks < maxLooks; looks += 1) {
-    if (isPatient && reading.settings === undefined) {
-      await sleep(options.secondLookMs ?? 500, undefined, { signal });
-    }
-    const again = await readAgain(reading.contents);
-    if (digestOf(again) === reading.digest) {
-      break;
-    }
-    reading = await options.load(again);
+async function settled(known: Contents, look: Look, looks = 1): Promise<SettingsReading> {
+  const { options, isPatient, signal } = look;
+  const reading = await options.load(known);
+  if (looks === maxLooks) {
+    return reading;
   }
-  return reading;
+  if (isPatient && reading.settings === undefined) {
+    await sleep(options.secondLookMs ?? 500, undefined, { signal });
+  }
+  const again = await readAgain(reading.contents);
+  // Not in a loop: what is out of date must not take room while the next is loaded.
+  return digestOf(again) === reading.digest ? reading : settled(again, look, looks + 1);
 }
 
 interface Telling {

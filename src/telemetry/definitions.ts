@@ -127,10 +127,14 @@ export const metricDefinitions = {
     "hallux_ledger_backlog_oldest_seconds",
     "Time since the oldest of them was accepted; 0 where there is none",
   ),
-  apiRequests: counter("hallux_api_requests_total", "Requests to the read API, by the status of the answer", {
-    labels: ["status"],
-    values: { status: apiStatuses.map(String) },
-  }),
+  apiRequests: counter(
+    "hallux_api_requests_total",
+    "Requests to the read API and for a reload, by the status of the answer",
+    {
+      labels: ["status"],
+      values: { status: apiStatuses.map(String) },
+    },
+  ),
   spansDropped: counter(
     "hallux_spans_dropped_total",
     "Spans that the collector did not take, or for which there was no room; 0 where no traces are sent",

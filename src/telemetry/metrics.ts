@@ -30,8 +30,8 @@ export interface Backlog {
   readonly oldestAt: number | undefined;
 }
 
-/** With what the read API answers; a metric label. */
-export const apiStatuses = [200, 400, 401, 403, 404, 405, 429, 500, 503] as const;
+/** With what the read API and `/-/reload` answer; a metric label. */
+export const apiStatuses = [200, 400, 401, 403, 404, 405, 422, 429, 500, 503] as const;
 
 export type ApiStatus = (typeof apiStatuses)[number];
 

@@ -203,18 +203,26 @@ describe("spans that wait", () => {
 
     traces.of(anEvent())?.end();
     traces.of(anEvent())?.end();
-    await traces.close(1_000);
+    await traces.close();
 
     expect(counts).toEqual([2]);
   });
 
-  it("are not waited for longer than there is time at the end", async () => {
-    const { traces } = start({ exporter: { export: () => undefined, shutdown: async () => undefined } });
+  it("are undelivered until the collector has taken them", async () => {
+    const exporting = Promise.withResolvers<(result: ExportResult) => void>();
+    const { traces } = start({
+      exporter: { export: (_, done) => exporting.resolve(done), shutdown: async () => undefined },
+    });
     traces.of(anEvent())?.end();
+    const waiting = traces.undelivered();
 
-    const closed = traces.close(20).then(() => "closed");
+    const closing = traces.close();
+    const taken = await exporting.promise;
+    const underWay = traces.undelivered();
+    taken({ code: ExportResultCode.SUCCESS });
+    await closing;
 
-    expect(await closed).toBe("closed");
+    expect([waiting, underWay, traces.undelivered()]).toEqual([1, 1, 0]);
   });
 });
 
@@ -224,7 +232,7 @@ describe("noTraces", () => {
 
     expect(noTraces.of(anEvent())).toBeUndefined();
     expect(noTraces.idOf(randomUUIDv7())).toBeUndefined();
-    await noTraces.close(0);
+    await noTraces.close();
   });
 });
 
@@ -246,7 +254,7 @@ function start(options: Partial<TracesOptions> = {}) {
     ...options,
   });
   const ended = async () => {
-    await traces.close(1_000);
+    await traces.close();
     return spans;
   };
   return { traces, ended };

@@ -1,5 +1,4 @@
 import { hash, randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Context,
   createTraceState,
@@ -65,12 +64,13 @@ const unknownSpan = "0".repeat(16);
 
 export function createTraces(options: TracesOptions): Traces {
   const ids = steeredIds();
+  const queue = createQueue(options);
   const sampler = new TraceIdRatioBasedSampler(options.samplePercent / 100);
   const provider = new TracerProvider({
     resource: resourceFromAttributes(options.resource),
     sampler: new AlwaysOnSampler(),
     idGenerator: ids,
-    spanProcessors: [createQueue(options)],
+    spanProcessors: [queue],
   });
   const tracer = provider.getTracer("hallux", options.resource["service.version"]);
   const isSampled = (traceId: string) =>
@@ -124,9 +124,8 @@ export function createTraces(options: TracesOptions): Traces {
       const traceId = traceIdOf(event);
       return isSampled(traceId) ? traceId : undefined;
     },
-    async close(withinMs) {
-      await Promise.race([provider.shutdown().catch(() => undefined), sleep(withinMs, undefined, { ref: false })]);
-    },
+    undelivered: queue.undelivered,
+    close: () => provider.shutdown().catch(() => undefined),
   };
 }
 
@@ -259,8 +258,9 @@ function wellFormed(text: string): string {
 }
 
 /** What does not fit, and what the collector does not take, is dropped and counted. */
-function createQueue({ exporter, timeoutMs, dropped }: TracesOptions): SpanProcessor {
+function createQueue({ exporter, timeoutMs, dropped }: TracesOptions): SpanProcessor & Pick<Traces, "undelivered"> {
   let waiting = 0;
+  let underWay = 0;
   const processor = new BatchSpanProcessor({
     maxQueueSize: room,
     maxExportBatchSize: batch,
@@ -270,7 +270,9 @@ function createQueue({ exporter, timeoutMs, dropped }: TracesOptions): SpanProce
     exporter: {
       export(spans, done) {
         waiting -= spans.length;
+        underWay += spans.length;
         exporter.export(spans, (result) => {
+          underWay -= spans.length;
           dropped(result.code === ExportResultCode.SUCCESS ? 0 : spans.length);
           done(result);
         });
@@ -279,6 +281,7 @@ function createQueue({ exporter, timeoutMs, dropped }: TracesOptions): SpanProce
     },
   });
   return {
+    undelivered: () => waiting + underWay,
     onStart: () => undefined,
     onEnd(span) {
       if (waiting >= room) {

@@ -8,7 +8,7 @@ import { certificates } from "../../test/support/notifier-contract.ts";
 import { otlpReceiver } from "../../test/support/otlp-receiver.ts";
 import { Secret } from "../schema/secret.ts";
 import { createTraces } from "./otel-traces.ts";
-import { type Collector, createMetricReader, createSpanExporter } from "./otlp.ts";
+import { type Collector, createMetricsDelivery, createSpanExporter } from "./otlp.ts";
 
 const transports = [
   { protocol: "grpc", tls: false },
@@ -37,7 +37,7 @@ describe.each(transports)("by $protocol, TLS: $tls", ({ protocol, tls }) => {
     const traces = tracesBy(exporter);
 
     traces.of(eventOf({ pod: "shop/cart-1" }))?.end();
-    await traces.close(5_000);
+    await traces.close();
 
     expect(receiver.spans).toMatchObject([{ name: "event", resource: { "service.name": "hallux" } }]);
     expect(receiver.requests).toMatchObject([{ authorization: "Bearer of-the-collector" }]);
@@ -45,7 +45,7 @@ describe.each(transports)("by $protocol, TLS: $tls", ({ protocol, tls }) => {
 
   it("sends metrics", async () => {
     await using receiver = await otlpReceiver(server);
-    const reader = await createMetricReader(to(receiver.port), { everyMs: 60_000, logger });
+    const { reader } = await createMetricsDelivery(to(receiver.port), { everyMs: 60_000, logger });
     const provider = new MeterProvider({ readers: [reader] });
 
     provider.getMeter("test").createCounter("things").add(1);
@@ -57,7 +57,7 @@ describe.each(transports)("by $protocol, TLS: $tls", ({ protocol, tls }) => {
 
 it("sends of a gauge what it says now, and no label that it said before", async () => {
   await using receiver = await otlpReceiver({ protocol: "grpc" });
-  const reader = await createMetricReader(collector("grpc", receiver.port), { everyMs: 60_000, logger });
+  const { reader } = await createMetricsDelivery(collector("grpc", receiver.port), { everyMs: 60_000, logger });
   const provider = new MeterProvider({ readers: [reader] });
   let hash = "of the old configuration";
   const gauge = provider.getMeter("test").createObservableGauge("config_info");
@@ -196,7 +196,7 @@ async function droppedBy(exporter: Exporter): Promise<number> {
     sum += count;
   });
   traces.of(eventOf())?.end();
-  await traces.close(5_000);
+  await traces.close();
   return sum;
 }
 

@@ -31,16 +31,27 @@ export async function createSpanExporter(collector: Collector, logger: Logger): 
   };
 }
 
-/** Sends the metrics every so often, and when it is shut down. */
-export async function createMetricReader(
+export interface MetricsDelivery {
+  readonly reader: MetricReader;
+  /** Sends them once more, however long that takes; whether the collector took them. Never rejects. */
+  close(): Promise<boolean>;
+}
+
+/** Sends the metrics every so often. */
+export async function createMetricsDelivery(
   collector: Collector,
   { everyMs, logger }: { readonly everyMs: number; readonly logger: Logger },
-): Promise<MetricReader> {
+): Promise<MetricsDelivery> {
   const exporter = await metricExporterFor(collector);
   const note = createOutageLog("metrics", collector, logger);
-  return new PeriodicExportingMetricReader({
+  let taken = false;
+  const noted = (error: Error | undefined) => {
+    taken = error === undefined;
+    note(error);
+  };
+  const reader = new PeriodicExportingMetricReader({
     exporter: {
-      export: (metrics, done) => exporter.export(metrics, ending(collector, note, done)),
+      export: (metrics, done) => exporter.export(metrics, ending(collector, noted, done)),
       selectAggregationTemporality: temporalityOf,
       forceFlush: () => exporter.forceFlush(),
       shutdown: () => exporter.shutdown(),
@@ -49,6 +60,14 @@ export async function createMetricReader(
     exportTimeoutMillis: everyMs,
     cardinalityLimits: { default: maxSeries },
   });
+  return {
+    reader,
+    close: () =>
+      reader.shutdown().then(
+        () => taken,
+        () => false,
+      ),
+  };
 }
 
 async function spanExporterFor(collector: Collector): Promise<SpanExporter> {

@@ -46,8 +46,10 @@ export interface Traces {
   of(event: FalcoEvent): Span | undefined;
   /** The trace of the event of this id; undefined where it is not traced. */
   idOf(event: string): string | undefined;
-  /** Sends what waits, in so many milliseconds at most. What ends afterwards is not told. */
-  close(withinMs: number): Promise<void>;
+  /** Spans that have ended, and of which it is not known yet whether they are delivered. */
+  undelivered(): number;
+  /** Sends what waits, however long that takes. What ends afterwards is not told. Never rejects. */
+  close(): Promise<void>;
 }
 
 /** Nothing is traced. */
@@ -55,6 +57,7 @@ export const noTraces: Traces = {
   received: () => undefined,
   of: () => undefined,
   idOf: () => undefined,
+  undelivered: () => 0,
   close: async () => undefined,
 };
 

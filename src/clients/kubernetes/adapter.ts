@@ -8,7 +8,7 @@ export type { KubeconfigSource };
 export interface KubernetesClients {
   readonly real: Kubernetes;
   readonly dryRun: Kubernetes;
-  /** Loads the client and reads the kubeconfig now instead of with the first call; rejects `invalid` where it cannot be read. */
+  /** Loads the client and reads the kubeconfig now instead of with the first call; rejects `unavailable` where it cannot be read. */
   load(): Promise<void>;
   close(): Promise<void>;
 }

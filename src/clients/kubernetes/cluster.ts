@@ -21,7 +21,7 @@ export interface Cluster {
 }
 
 /**
- * Over one pool of connections. Opens none before the first call. Throws `ActionError` where the source cannot be read.
+ * Over one pool of connections. Opens none before the first call. Throws `unavailable` where the source cannot be read.
  * This module is imported lazily: client-node alone takes most of a second.
  */
 export function openCluster(source: KubeconfigSource): Cluster {

@@ -326,7 +326,35 @@ describe("several kubeconfig files", () => {
   it("of which none is there are named", async () => {
     const error = await thrownBy(clientOf({ from: "file", path: "/nowhere/a:/nowhere/b" }).getPod(cart, inTime()));
 
-    expect(error).toMatchObject({ code: "invalid", message: expect.stringContaining("/nowhere/a") });
+    expect(error.message).toContain("/nowhere/a");
+  });
+});
+
+describe("a kubeconfig that cannot be loaded", () => {
+  it.each([
+    ["is missing", undefined],
+    ["is half written", '{"clusters": ['],
+    ["names no cluster", "{}"],
+    ["names a certificate that is missing", config("https://127.0.0.1:1", {}, { "certificate-authority": "ca.pem" })],
+  ])("is a fault that may pass, before anything is begun: one that %s", async (_, text) => {
+    const file = join(await directory(), "config");
+    await (text === undefined ? undefined : writeFile(file, text));
+
+    for (const [, call] of calls) {
+      const error = await thrownBy(call(clientOf({ from: "file", path: file })));
+      expect(error).toMatchObject({ code: "unavailable", notBegun: true });
+    }
+  });
+
+  it("is loaded by the next call that finds it", async () => {
+    const file = join(await directory(), "config");
+    const kubernetes = clientOf({ from: "file", path: file });
+    await thrownBy(kubernetes.getPod(cart, inTime()));
+    await writeFile(file, config(await apiServer(() => true), {}));
+
+    const found = await kubernetes.getPod(cart, inTime());
+
+    expect(found.name).toBe("cart-1");
   });
 });
 

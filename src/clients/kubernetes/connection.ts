@@ -58,7 +58,7 @@ export class Connection extends KubeConfig {
   /** By user: those that others renew. */
   readonly #sources = new Map<string, CredentialSource>();
 
-  /** Throws `ActionError` where the source cannot be read or names no cluster. */
+  /** Throws `unavailable` where the source cannot be read or names no cluster. */
   static from(source: KubeconfigSource): Connection {
     const connection = new Connection();
     try {
@@ -66,7 +66,9 @@ export class Connection extends KubeConfig {
     } catch (cause) {
       // The first line only, and not as the cause: a YAML error goes on with the lines around it, tokens included.
       const words = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
-      throw new ActionError("invalid", `cannot load the kubeconfig${placeOf(source)}: ${words}`);
+      // It may be mounted later, or was read while somebody wrote it.
+      const message = `cannot load the kubeconfig${placeOf(source)}: ${words}`;
+      throw new ActionError("unavailable", message, { notBegun: true });
     }
     return connection;
   }
