@@ -577,7 +577,7 @@ describe("errors", () => {
     const error = await thrownBy(kubernetes.load());
 
     expect(error).toMatchObject({
-      code: "invalid",
+      code: "unavailable",
       message: expect.stringMatching(/^cannot load the kubeconfig \/nowhere\/kubeconfig: ENOENT/),
     });
   });
@@ -585,13 +585,13 @@ describe("errors", () => {
   it("name a kubeconfig without a cluster", async () => {
     const error = await thrownBy(clientOf("{}").load());
 
-    expect(error).toMatchObject({ code: "invalid" });
+    expect(error).toMatchObject({ code: "unavailable" });
   });
 
   it("name the line of a broken kubeconfig, and no secret around it", async () => {
     const error = await thrownBy(clientOf("users:\n- user:\n    token: s3cr3t: oops\n").load());
 
-    expect(error).toMatchObject({ code: "invalid", message: expect.stringMatching(/\(3:18\)$/) });
+    expect(error).toMatchObject({ code: "unavailable", message: expect.stringMatching(/\(3:18\)$/) });
     expect(error.cause).toBeUndefined();
   });
 
