@@ -78,13 +78,14 @@ async function readPath(path: string, readText: ReadText): Promise<RulesFile | U
   );
 }
 
-async function readUtf8(path: string): Promise<string> {
+/** `ReadText` of this machine. */
+export async function readUtf8(path: string): Promise<string> {
   return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
 }
 
 /** The Problem of a file that `ReadText` rejected. */
 export function unreadable(path: string, error: unknown): Problem {
-  return fileProblem(path, `the file cannot be read: ${whyUnreadable(error)}`);
+  return fileProblem(path, `the file cannot be read: ${faultOf(error) ?? String(error)}`);
 }
 
 const fileFaults: Readonly<Record<string, string>> = {
@@ -94,9 +95,10 @@ const fileFaults: Readonly<Record<string, string>> = {
   ERR_ENCODING_INVALID_ENCODED_DATA: "it is not UTF-8 text",
 };
 
-function whyUnreadable(error: unknown): string {
+/** The frequent ones in words. */
+export function faultOf(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return fileFaults[code] ?? String(error);
+  return fileFaults[code];
 }
 
 /** Its lists would be appended to themselves. */

@@ -1,11 +1,7 @@
 import { access, constants } from "node:fs/promises";
 import type { Problem } from "../schema/problem.ts";
+import { faultOf } from "./load.ts";
 import type { NamedFile } from "./rule.ts";
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "it does not exist",
-  EACCES: "permission denied",
-};
 
 /**
  * Remarks on those that cannot be read on this machine, now. They are no faults of the rules: the files are read where Hallux runs,
@@ -24,6 +20,6 @@ function remarkOn({ path, place }: NamedFile, reason: string | undefined): Probl
 async function whyUnreadable(path: string): Promise<string | undefined> {
   return access(path, constants.R_OK).then(
     () => undefined,
-    ({ code, message }: NodeJS.ErrnoException) => reasons[code ?? ""] ?? message,
+    (error: Error) => faultOf(error) ?? error.message,
   );
 }

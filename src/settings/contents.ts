@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { reasonOf } from "../config/given.ts";
+import { readUtf8 } from "../rules/load.ts";
 
 /** What a file held when it was read, or why it could not be read. */
 export type Content = { readonly text: string } | { readonly fault: unknown };
@@ -64,8 +65,7 @@ async function again(path: string, before: Content): Promise<Content> {
       return before;
     }
     mustBeShort(found);
-    const bytes = await readFile(path);
-    return { text: decode(bytes) };
+    return { text: await readUtf8(path) };
   } catch (fault) {
     return { fault };
   }
@@ -97,8 +97,4 @@ function contentOf(read: () => string): Content {
   } catch (fault) {
     return { fault };
   }
-}
-
-function decode(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }

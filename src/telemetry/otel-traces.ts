@@ -96,14 +96,19 @@ export function createTraces(options: TracesOptions): Traces {
         return;
       }
       const parent = contextOf(rootOf(duplicateOf ?? event.id));
+      const falcosidekick = falcosidekickTraceOf(event);
       const startedAt = detectedAt(event);
       if (startedAt !== undefined && duplicateOf === undefined) {
         start("falco", { startedAt }, { parent }).end(new Date(event.receivedAt));
       }
       start(
         "receive",
-        { attributes: receiptAttributes(event, duplicateOf), startedAt: requestedAt },
-        { parent, kind: SpanKind.SERVER, links: linksOf(event, headers, options) },
+        { attributes: receiptAttributes(event, duplicateOf, falcosidekick), startedAt: requestedAt },
+        {
+          parent,
+          kind: SpanKind.SERVER,
+          links: linksOf(headers, options.falcosidekickTraces ? falcosidekick : undefined),
+        },
       ).end(performance.now());
     },
     of(event) {
@@ -209,22 +214,22 @@ function eventAttributes(event: FalcoEvent): SpanAttributes {
   };
 }
 
-function receiptAttributes(event: FalcoEvent, duplicateOf: string | undefined): SpanAttributes {
+function receiptAttributes(
+  event: FalcoEvent,
+  duplicateOf: string | undefined,
+  falcosidekick: string | undefined,
+): SpanAttributes {
   return {
     "hallux.event.id": event.id,
     "hallux.event.duplicate": duplicateOf === undefined ? undefined : true,
     "http.response.status_code": duplicateOf === undefined ? 202 : 200,
-    "falcosidekick.trace_id": falcosidekickTraceOf(event),
+    "falcosidekick.trace_id": falcosidekick,
   };
 }
 
-function linksOf(
-  event: FalcoEvent,
-  headers: Parameters<Traces["received"]>[2],
-  { falcosidekickTraces }: Pick<TracesOptions, "falcosidekickTraces">,
-): readonly Link[] {
+/** `falcosidekick` is the trace there, where it is to be linked to. */
+function linksOf(headers: Parameters<Traces["received"]>[2], falcosidekick: string | undefined): readonly Link[] {
   const sender = senderOf(headers["traceparent"]);
-  const falcosidekick = falcosidekickTraces ? falcosidekickTraceOf(event) : undefined;
   return [
     ...(sender === undefined ? [] : [linkTo(sender, "sender", headers["tracestate"])]),
     ...(falcosidekick === undefined

@@ -1,3 +1,0 @@
-import { writeGenerated } from "./generated.ts";
-
-writeGenerated();
