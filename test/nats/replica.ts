@@ -16,6 +16,8 @@ export interface ReplicaOptions {
   readonly workMs: number;
   /** On how many targets it accepts events, one after the other; none unless given. */
   readonly accepts?: number | undefined;
+  /** Which replica's work does not end any more, after so many pieces of it. */
+  readonly stuck?: { readonly name: string; readonly after: number } | undefined;
 }
 
 /** A line of the log. `at` in milliseconds, by the machine's clock. */
@@ -26,6 +28,8 @@ export interface LogEntry {
   readonly target: string;
   readonly at: number;
 }
+
+const foreverMs = 1e9;
 
 /** As a sender that tries again when it is told to: resolves when the event is accepted. */
 export async function send(event: FalcoEvent, ledger: Ledger): Promise<void> {
@@ -43,13 +47,14 @@ export async function send(event: FalcoEvent, ledger: Ledger): Promise<void> {
 }
 
 /** A replica without an engine: takes work, writes down when it worked on what, and ends it. */
-async function main({ name, ledger: options, log, workMs, accepts = 0 }: ReplicaOptions): Promise<void> {
+async function main({ name, ledger: options, log, workMs, accepts = 0, stuck }: ReplicaOptions): Promise<void> {
   const ledger = await createNatsLedger({ ...options, clock: Date.now, remark: () => {} });
   const write = (step: LogEntry["step"], { event }: Pick<Work, "event">) => {
     const target = describeTarget(subjectOf(event));
     const entry: LogEntry = { replica: name, step, event: event.id, target, at: Date.now() };
     appendFileSync(log, `${JSON.stringify(entry)}\n`);
   };
+  let left = stuck?.name === name ? stuck.after : Number.POSITIVE_INFINITY;
   const act = async (work: Work) => {
     const response = `r-${work.event.id}`;
     const at = new Date().toISOString();
@@ -66,7 +71,8 @@ async function main({ name, ledger: options, log, workMs, accepts = 0 }: Replica
     }
     write("begin", work);
     try {
-      await sleep(workMs, undefined, { signal: work.lost });
+      left -= 1;
+      await sleep(left < 0 ? foreverMs : workMs, undefined, { signal: work.lost });
       write("end", work);
     } catch {
       write("lost", work);

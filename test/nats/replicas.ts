@@ -11,6 +11,9 @@ import type { LogEntry, ReplicaOptions } from "./replica.ts";
 
 const script = fileURLToPath(new URL("replica.ts", import.meta.url));
 
+/** Less than a test has: what it says is worth more than that the test was too long. */
+const patienceMs = 90_000;
+
 export type Settings = Partial<NatsLedgerOptions> & Pick<NatsLedgerOptions, "servers">;
 
 export function settingsOf(settings: Settings): Omit<NatsLedgerOptions, "clock" | "remark"> {
@@ -36,18 +39,17 @@ export interface Replicas {
   log(): LogEntry[];
   /** kill -9; resolves with the time at which it was. */
   kill(name: string): Promise<number>;
-  /** Resolves when the log is so. */
+  /** Resolves when the log is so; rejects with what it holds where it does not become so. */
   until(holds: (log: readonly LogEntry[]) => boolean): Promise<void>;
 }
 
 /** Replicas in processes of their own, ended with the test. */
 export async function startReplicas(
   count: number,
-  options: Pick<ReplicaOptions, "ledger" | "workMs" | "accepts">,
+  options: Pick<ReplicaOptions, "ledger" | "workMs" | "accepts" | "stuck">,
 ): Promise<Replicas> {
   const directory = mkdtempSync(join(tmpdir(), "hallux-replicas-"));
-  const file = join(directory, "log.jsonl");
-  writeFileSync(file, "");
+  const fileOf = (name: string) => join(directory, `${name}.jsonl`);
   const names = Array.from({ length: count }, (_, n) => `replica-${n}`);
   const children = new Map<string, ChildProcess>();
   onTestFinished(async () => {
@@ -55,15 +57,13 @@ export async function startReplicas(
     rmSync(directory, { recursive: true });
   });
   for (const name of names) {
-    children.set(name, fork(script, [JSON.stringify({ name, log: file, ...options })], { execArgv: [] }));
+    const log = fileOf(name);
+    writeFileSync(log, "");
+    children.set(name, fork(script, [JSON.stringify({ name, log, ...options })], { execArgv: [] }));
   }
   await Promise.all([...children.values()].map((child) => new Promise((resolve) => child.once("message", resolve))));
 
-  const log = () =>
-    readFileSync(file, "utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as LogEntry);
+  const log = () => names.flatMap((name) => entriesIn(readFileSync(fileOf(name), "utf8")));
   return {
     names,
     log,
@@ -74,7 +74,11 @@ export async function startReplicas(
       return Date.now();
     },
     async until(holds) {
+      const since = performance.now();
       while (!holds(log())) {
+        if (performance.now() - since > patienceMs) {
+          throw new Error(`not so in ${patienceMs / 1000} s: ${JSON.stringify(stepsIn(log()))}`);
+        }
         for (const [name, { exitCode }] of children) {
           expect(exitCode, `${name} has ended by itself`).toBe(null);
         }
@@ -90,6 +94,20 @@ async function end(child: ChildProcess): Promise<void> {
     child.kill("SIGKILL");
     await ended;
   }
+}
+
+/** Without the end of a line that is being written, or was when its writer was killed. */
+function entriesIn(text: string): LogEntry[] {
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as LogEntry);
+}
+
+/** How many of each there are. */
+function stepsIn(log: readonly LogEntry[]): Record<string, number> {
+  const steps = Map.groupBy(log, ({ replica, step }) => `${replica} ${step}`);
+  return Object.fromEntries([...steps].map(([name, entries]) => [name, entries.length]));
 }
 
 /** The ids of the events that somebody worked on to the end. */
