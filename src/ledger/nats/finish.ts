@@ -17,12 +17,11 @@ const maximumBytesExceeded = 10077;
  * that it is finished.
  */
 export async function finish(entry: Entry, peers: FinishPeers): Promise<void> {
-  const { picture, link, names } = peers;
+  const { picture } = peers;
   if (picture.shares(entry)) {
     await finishAmongOthers(entry, peers);
   } else {
     await finishAlone(entry, peers);
-    forgetRecords(entry, link, names);
   }
   picture.settle(entry.id);
 }
@@ -32,6 +31,7 @@ async function finishAlone(entry: Entry, peers: FinishPeers, expected = entry.se
   const { subject } = entry;
   try {
     await link.publish({ subject, note: noteOf(entry), body: "", replaces: true, expected });
+    forgetRecords(entry, link, names);
   } catch (error) {
     if (isFull(error) && expected !== 0) {
       await remove(entry, peers);
@@ -44,7 +44,7 @@ async function finishAlone(entry: Entry, peers: FinishPeers, expected = entry.se
   }
 }
 
-/** Another event of the same key has come since: its place must not be taken. */
+/** Another event of the same key has come since: its place must not be taken. The note takes that of the records. */
 async function finishAmongOthers(entry: Entry, peers: FinishPeers): Promise<void> {
   const subject = peers.names.subject("record", tokenOf(entry.id));
   await peers.link.publish({ subject, note: noteOf(entry), body: "", replaces: true });
