@@ -5,7 +5,7 @@ import type { Ledger } from "../../src/ledger/ledger.ts";
 import { natsBinaries, type NatsServer, startNats, startNatsCluster, withoutNats } from "../peers/nats.ts";
 import { eventOf } from "../support/events.ts";
 import { type LogEntry, send } from "./replica.ts";
-import { clashesIn, endedIn, openLedger, type Replicas, settingsOf, startReplicas } from "./replicas.ts";
+import { clashesIn, endedIn, openLedger, patienceMs, type Replicas, settingsOf, startReplicas } from "./replicas.ts";
 
 /** In production 20 s; the same in all replicas. */
 const leaseMs = 3_000;
@@ -111,8 +111,12 @@ function orphansIn(log: readonly LogEntry[], name: string): Set<string> {
 }
 
 /** Every replica comes to know that all is done. */
-async function settled(ledger: { backlog(): { readonly events: number } }): Promise<void> {
+async function settled(ledger: Pick<Ledger, "backlog" | "faults">): Promise<void> {
+  const since = performance.now();
   while (ledger.backlog().events > 0) {
+    if (performance.now() - since > patienceMs) {
+      throw new Error(`not known to be done: ${JSON.stringify([ledger.backlog(), ledger.faults()])}`);
+    }
     await sleep(50);
   }
 }

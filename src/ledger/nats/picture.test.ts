@@ -57,6 +57,28 @@ describe("the picture of the stream", () => {
     expect(picture.backlog()).toEqual({ events: 0, bytes: 0, oldestAt: undefined });
   });
 
+  it("does not hold what was finished unread, and gone with the next of its key, which is finished too", () => {
+    const { picture, read } = pictureOf();
+    picture.announce(entryOf(note("b"), { subject, sequence: 2, bytes: 4 }));
+
+    read(1, subject, note("a"), "text");
+    read(6, subject, finished("c"));
+
+    expect([...picture.entries()]).toEqual([]);
+    expect(picture.backlog()).toEqual({ events: 0, bytes: 0, oldestAt: undefined });
+  });
+
+  it("holds what came after the note that another of its key is finished", () => {
+    const { picture, read } = pictureOf();
+    picture.announce(entryOf(note("c"), { subject, sequence: 3, bytes: 4 }));
+
+    read(1, subject, note("a"), "text");
+    read(2, subject, finished("a"));
+    read(3, subject, note("c"), "text");
+
+    expect([...picture.entries()].map(({ id }) => id)).toEqual(["c"]);
+  });
+
   it("gathers what was recorded of an event, each record once", () => {
     const { picture, offered, read } = pictureOf();
     const closed = { type: "closed", at: "", response: "r-1" };

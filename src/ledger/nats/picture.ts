@@ -2,7 +2,6 @@ import type { FalcoEvent } from "../../events/event.ts";
 import type { Backlog } from "../../telemetry/metrics.ts";
 import { type Waiting, waitingOf } from "../lanes.ts";
 import type { Transition } from "../ledger.ts";
-import { createCounts } from "./counts.ts";
 import type { Delivery } from "./follower.ts";
 import { noteIn } from "./link.ts";
 import { digestOf, partOf } from "./names.ts";
@@ -94,7 +93,7 @@ export function entryOf(note: EventNote, place: Pick<Entry, "subject" | "sequenc
 export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
   const entries = new Map<string, Entry>();
   const announced = new Map<string, Entry>();
-  const onSubject = createCounts<string>();
+  const subjects = createSubjects();
   const finished = createFinished();
   const texts = createTexts(keepsText);
   let position = 0;
@@ -106,25 +105,26 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
     bytes += known === undefined ? entry.bytes : 0;
     announced.delete(entry.id);
     entries.set(entry.id, entry);
-    onSubject.add(entry.subject, 1);
+    subjects.add(entry);
     texts.keep(entry, body);
     onEvent(entry);
   };
   const settle = (id: string) => {
-    const entry = entries.get(id);
-    bytes -= (entry ?? announced.get(id))?.bytes ?? 0;
-    announced.delete(id);
-    entries.delete(id);
+    const entry = entries.get(id) ?? announced.get(id);
     if (entry !== undefined) {
-      entry.finished = true;
+      announced.delete(id);
+      entries.delete(id);
+      subjects.delete(entry);
       texts.drop(entry);
-      onSubject.add(entry.subject, -1);
+      bytes -= entry.bytes;
+      entry.finished = true;
     }
   };
   return {
     announce(entry) {
       if (entry.sequence > position && !announced.has(entry.id)) {
         announced.set(entry.id, entry);
+        subjects.add(entry);
         bytes += entry.bytes;
       }
     },
@@ -137,6 +137,8 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       }
       if (told.finished === true) {
         settle(told.id);
+        // The note has replaced all that had the subject before: also those of which we have missed that they were finished.
+        subjects.before(delivery).forEach(settle);
         finished.push(sequence);
       } else if (told.group === undefined) {
         addRecord(entries.get(told.id), delivery);
@@ -145,7 +147,7 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       }
     },
     entries: () => entries.values(),
-    shares: ({ subject }) => onSubject.get(subject) > 1,
+    shares: subjects.shares,
     settle,
     settleBefore: (first) => [entries, announced].flatMap((all) => idsBefore(first, all)).forEach(settle),
     backlog() {
@@ -157,10 +159,7 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       return Math.min(finished.before(remembered), oldest?.sequence ?? Number.POSITIVE_INFINITY);
     },
     clear() {
-      for (const id of [...entries.keys()]) {
-        settle(id);
-      }
-      announced.clear();
+      [...entries.keys(), ...announced.keys()].forEach(settle);
       finished.clear();
       [position, bytes] = [0, 0];
     },
@@ -185,6 +184,27 @@ function addRecord(entry: Entry | undefined, { sequence, body }: Delivery): void
     entry.recorded = sequence;
     entry.history.push(...(JSON.parse(textOf(body)) as Transition[]));
   }
+}
+
+/** What is unfinished of each. */
+function createSubjects() {
+  const entries = new Map<string, Set<Entry>>();
+  return {
+    add(entry: Entry) {
+      entries.set(entry.subject, (entries.get(entry.subject) ?? new Set()).add(entry));
+    },
+    delete(entry: Entry) {
+      const others = entries.get(entry.subject);
+      if (others?.delete(entry) && others.size === 0) {
+        entries.delete(entry.subject);
+      }
+    },
+    shares: ({ subject }: Entry) => (entries.get(subject)?.size ?? 0) > 1,
+    /** The ids of those that were stored earlier. */
+    before({ subject, sequence }: Delivery): string[] {
+      return [...(entries.get(subject) ?? [])].filter((entry) => entry.sequence < sequence).map(({ id }) => id);
+    },
+  };
 }
 
 /** Texts at hand, up to a bound. */
