@@ -1,5 +1,5 @@
 import { AckPolicy, DeliverPolicy, type StreamInfo } from "@nats-io/jetstream";
-import { createInbox, type Msg, nanos, type Subscription } from "@nats-io/transport-node";
+import { createInbox, type Msg, type MsgHdrs, nanos, type Subscription } from "@nats-io/transport-node";
 import { noteHeader } from "./link.ts";
 import type { Client, Session } from "./session.ts";
 
@@ -33,12 +33,16 @@ interface Reading {
   readonly subscription: Subscription;
   received: number;
   heardAt: number;
+  /** The end of the stream, where it is known that nothing before it is missing. */
+  end: number;
   /** Where a gap has to be explained: what the stream was when this was begun. */
-  gaps?: Gaps | undefined;
+  gaps?: Extent | undefined;
 }
 
-interface Gaps {
+/** Of a stream: where it begins and ends, and what is missing in between. */
+interface Extent {
   readonly first: number;
+  readonly last: number;
   readonly deleted: ReadonlySet<number>;
 }
 
@@ -72,9 +76,12 @@ export function follow(session: Session, { stream, deliver, reset }: FollowerOpt
   const begin = (client: Client) => {
     end();
     const begun = subscribe(client, (message) => {
-      if (begun === reading && receive(message, begun, { position, read }) === "gap") {
+      const received = begun === reading ? receive(message, begun, { position, read }) : undefined;
+      if (received === "gap") {
         end();
         setTimeout(() => (reading === undefined && !stopped ? begin(client) : undefined), againMs);
+      } else if (received === "quiet") {
+        lookForMore(begun);
       }
     });
     reading = begun;
@@ -92,6 +99,16 @@ export function follow(session: Session, { stream, deliver, reset }: FollowerOpt
       }
     };
     requestFrom(known + 1, stream, begun).then(check, (error: unknown) => session.doubt(client, error));
+  };
+  /** A server may leave out the last messages, or forget to send them: nothing that came after them would tell. */
+  const lookForMore = (quiet: Reading) => {
+    const known = position;
+    const check = (isMore: boolean) => {
+      if (isMore && quiet === reading && known === position) {
+        begin(quiet.client);
+      }
+    };
+    isMoreIn(stream, quiet, known).then(check, (error: unknown) => session.doubt(quiet.client, error));
   };
   session.onUp(begin);
   const watchdog = setInterval(() => {
@@ -119,7 +136,7 @@ function subscribe(client: Client, take: (message: Msg) => void): Reading {
     }
   };
   const subscription = client.nc.subscribe(createInbox(), { callback });
-  return { client, subscription, received: 0, heardAt: performance.now() };
+  return { client, subscription, received: 0, heardAt: performance.now(), end: 0 };
 }
 
 /** The server keeps the consumer as long as somebody listens. Gives the stream as it is then: no consumer outlives its own. */
@@ -139,21 +156,17 @@ async function requestFrom(sequence: number, stream: string, reading: Reading): 
   return client.jsm.streams.info(stream);
 }
 
-/** Messages, and the server's signs of life, which say how many messages there should have been. */
+type Received = "gap" | "quiet" | undefined;
+
 function receive(
   message: Msg,
   reading: Reading,
   { position, read }: { readonly position: number; readonly read: (delivery: Delivery) => void },
-): "gap" | undefined {
+): Received {
   reading.heardAt = performance.now();
   const { headers } = message;
   if (headers?.code === idleStatus) {
-    const stalled = headers.get("Nats-Consumer-Stalled");
-    if (stalled !== "") {
-      reading.client.nc.publish(stalled);
-    }
-    message.respond();
-    return Number(headers.get("Nats-Last-Consumer")) > reading.received ? "gap" : undefined;
+    return answerStatus(message, headers, reading);
   }
   const { sequence, ordinal } = placeOf(message);
   reading.received += 1;
@@ -164,8 +177,22 @@ function receive(
   return undefined;
 }
 
+/** The server's sign of life says how many messages there should have been; its flow control asks for an answer. */
+function answerStatus(message: Msg, headers: MsgHdrs, { client, received }: Reading): Received {
+  const stalled = headers.get("Nats-Consumer-Stalled");
+  const sent = headers.get("Nats-Last-Consumer");
+  if (stalled !== "") {
+    client.nc.publish(stalled);
+  }
+  message.respond();
+  if (Number(sent) > received) {
+    return "gap";
+  }
+  return sent === "" || stalled !== "" ? undefined : "quiet";
+}
+
 /** A server before 2.10 may leave out messages that are there: where some are missing they must have been deleted. */
-function isWhole(position: number, sequence: number, gaps: Gaps | undefined): boolean {
+function isWhole(position: number, sequence: number, gaps: Extent | undefined): boolean {
   for (let missing = position + 1; gaps !== undefined && missing < sequence; missing++) {
     if (missing >= gaps.first && !gaps.deleted.has(missing)) {
       return false;
@@ -174,13 +201,28 @@ function isWhole(position: number, sequence: number, gaps: Gaps | undefined): bo
   return true;
 }
 
-async function gapsIn(stream: string, { jsm, nc }: Client): Promise<Gaps | undefined> {
-  const [major = 0, minor = 0] = (nc.info?.version ?? "").split(".").map(Number);
-  if (major > 2 || minor >= 10) {
-    return undefined;
-  }
+async function gapsIn(stream: string, client: Client): Promise<Extent | undefined> {
+  const [major = 0, minor = 0] = (client.nc.info?.version ?? "").split(".").map(Number);
+  return major > 2 || minor >= 10 ? undefined : await extentOf(stream, client);
+}
+
+async function extentOf(stream: string, { jsm }: Client): Promise<Extent> {
   const { state } = await jsm.streams.info(stream, { deleted_details: true });
-  return { first: state.first_seq, deleted: new Set(state.deleted) };
+  return { first: state.first_seq, last: state.last_seq, deleted: new Set(state.deleted) };
+}
+
+/** Whether the stream holds something after this. */
+async function isMoreIn(stream: string, reading: Reading, position: number): Promise<boolean> {
+  const { jsm } = reading.client;
+  const { state } = await jsm.streams.info(stream);
+  if (state.last_seq <= Math.max(position, reading.end)) {
+    return false;
+  }
+  const { first, last, deleted } = await extentOf(stream, reading.client);
+  const sequences = Array.from({ length: last - position }, (_, n) => position + 1 + n);
+  const isMore = sequences.some((sequence) => sequence >= first && !deleted.has(sequence));
+  reading.end = isMore ? reading.end : last;
+  return isMore;
 }
 
 /** In the stream, and among what this consumer was sent: `$JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.ordinal…` */
