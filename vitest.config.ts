@@ -12,6 +12,9 @@ export default defineConfig({
           name: "unit",
           include: ["{src,actionners,contexts,notifiers,outputs,playground,bench,scripts,test}/**/*.test.ts"],
           exclude: ["test/cluster/**", ...processes.map((name) => `test/${name}/**`)],
+          // A machine that stands still for some seconds is no fault of a test.
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
       { test: { name: "cluster", include: ["test/cluster/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 } },

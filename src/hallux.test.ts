@@ -4,13 +4,16 @@ import { createServer, type RequestListener } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { loadedFrom } from "../test/support/loaded.ts";
 import { realCatalogue } from "../test/support/real-catalogue.ts";
 import { type HalluxOptions, startHallux } from "./hallux.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
+const soon = { timeout: 20_000 };
 const labelRule = `
 - rule: Label
   match: {}
@@ -21,13 +24,13 @@ const anEvent = `{"rule":"r","priority":"Debug","output_fields":{"k8s.pod.name":
 
 it("gives senders and actions one grace period together, and then stops whatever they do", async () => {
   const apiServer = await silentServer();
-  const hallux = await start({ SHUTDOWN_GRACE_SECONDS: "2", SHUTDOWN_DELAY_SECONDS: "0" }, apiServer);
+  const hallux = await start({ SHUTDOWN_GRACE_SECONDS: "4", SHUTDOWN_DELAY_SECONDS: "0" }, apiServer);
   const halfARequest = connect(hallux.port, "127.0.0.1");
   halfARequest.on("error", () => {});
   halfARequest.write("POST / HTTP/1.1\r\nHost: hallux\r\nContent-Length: 100\r\n\r\n{");
   await fetch(`http://127.0.0.1:${hallux.port}/`, { method: "POST", body: anEvent });
 
-  const first = await Promise.race([hallux.stop().then(() => "stopped"), sleep(3_800).then(() => "a second period")]);
+  const first = await Promise.race([hallux.stop().then(() => "stopped"), awake(6_500).then(() => "a second period")]);
 
   expect(first).toBe("stopped");
 });
@@ -43,10 +46,12 @@ it("begins nothing more while a slow sender uses up the grace period", async () 
   halfARequest.on("error", () => {});
   halfARequest.write("POST / HTTP/1.1\r\nHost: hallux\r\nContent-Length: 100\r\n\r\n{");
   await fetch(`http://127.0.0.1:${hallux.port}/`, { method: "POST", body: anEvent });
-  await vi.waitFor(() => expect(asked).toBeGreaterThan(0), { timeout: 4_000 });
+  await vi.waitFor(() => expect(asked).toBeGreaterThan(0), soon);
 
   const stopped = hallux.stop();
-  await sleep(50);
+  // For what is on its way to the API server.
+  await sleep(500);
+  await turn();
   const askedSoFar = asked;
   await stopped;
 
@@ -77,7 +82,7 @@ it("counts the permissions that its rules lack, and starts all the same", async 
   await vi.waitFor(async () => {
     const metrics = await fetch(`${base}/metrics`);
     expect(await metrics.text()).toMatch(/^hallux_permissions_missing 1$/m);
-  });
+  }, soon);
   expect((await fetch(`${base}/readyz`)).status).toBe(200);
   await hallux.stop();
 });
@@ -98,7 +103,7 @@ it("lets the API be asked once its token can be kept, without a restart", async 
   const before = await statuses();
 
   rmSync(state);
-  await vi.waitFor(async () => expect(await statuses()).toEqual([401, 401]), { timeout: 4_000 });
+  await vi.waitFor(async () => expect(await statuses()).toEqual([401, 401]), soon);
 
   const token = readFileSync(join(state, "api-token"), "utf8").trim();
   const admitted = await statuses({ authorization: `Bearer ${token}` });
@@ -126,6 +131,13 @@ it("acts on an event that came before the kubeconfig was there", async () => {
   expect(await patched.promise).toMatch(/\/pods\/cart-1/);
   await hallux.stop();
 });
+
+/** Step by step: a standstill of this process counts as one. */
+async function awake(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 100) {
+    await sleep(100);
+  }
+}
 
 /** Takes requests and never answers. */
 function silentServer(): Promise<number> {

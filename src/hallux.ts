@@ -28,6 +28,7 @@ import type { LoadedSettings, Settings, SettingsReading } from "./settings/load.
 import { createReloader, type ReloadCause, type Reloaded, type Reloader } from "./settings/reload.ts";
 import { createWatch, type Watch } from "./settings/watch.ts";
 import type { ProcessUsage } from "./telemetry/observed.ts";
+import type { Counted } from "./telemetry/otel-metrics.ts";
 
 const loadAgainMs = 5_000;
 const notifierLimits = {
@@ -78,9 +79,12 @@ export async function startHallux({ loaded, ...options }: HalluxOptions): Promis
   const { logger } = options;
   const { config } = loaded.settings;
   const kubernetes = createKubernetes({ kubeconfig: options.kubeconfig });
-  const notifiers = namesOf(loaded.settings, options);
-  const { metrics, traces, ...telemetry } = await openTelemetry({ ...options, config, notifiers });
-  const ledger = await openLedger({ ...options, config });
+  const { metrics, traces, ...telemetry } = await openTelemetry({ ...options, config });
+  metrics.follow(countedOf(loaded.settings, options));
+  const ledger = await openLedger({ ...options, config }).catch(async (error: unknown) => {
+    await telemetry.close(0);
+    throw error;
+  });
   const unready: Unready = new Map();
   const common = { options, ledger, metrics, traces, unready, clock: () => new Date(), newId: () => randomUUIDv7() };
   const inForce = await createInForce(loaded.settings, {
@@ -98,8 +102,8 @@ export async function startHallux({ loaded, ...options }: HalluxOptions): Promis
   const reloader = reloaderOf(loaded, house, { intake, permits, notifications, access, watch });
   const { address, port } = await intake.listen().catch(async (error: unknown) => {
     await engine.stop(0);
-    // Its threads would keep the process alive, and the directory with it.
-    await ledger.close();
+    // Threads and exports under way would keep the process alive, and the directory with it.
+    await Promise.all([ledger.close(), telemetry.close(0)]);
     throw error;
   });
   access.follow(inForce.settings());
@@ -248,6 +252,7 @@ function reloaderOf(
       followers.notifications.configure(notifiersOf(settings, options), inForce.engine().clients.real);
       followers.permits.review();
       followers.access.follow(settings);
+      metrics.follow(countedOf(settings, options));
       logger.level = settings.config.log_level;
       return restartNeeded;
     },
@@ -399,8 +404,11 @@ function notifiersOf({ config }: Settings, { catalogue }: LastingOptions) {
   });
 }
 
-function namesOf(settings: Settings, options: LastingOptions): readonly string[] {
-  return notifiersOf(settings, options).map(({ notifier }) => notifier.id);
+function countedOf(settings: Settings, options: LastingOptions): Counted {
+  return {
+    rules: settings.rules.rules.map(({ name }) => name),
+    notifiers: notifiersOf(settings, options).map(({ notifier }) => notifier.id),
+  };
 }
 
 function intakeSettings({ config, tls }: Settings): IntakeSettings {

@@ -1,9 +1,11 @@
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { eventOf } from "../test/support/events.ts";
 import { loadedFrom } from "../test/support/loaded.ts";
 import { type Manner, type OtlpReceiver, otlpReceiver } from "../test/support/otlp-receiver.ts";
 import { openTelemetry } from "./open-telemetry.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 /** Longer than a test may take: whoever waits for it to its end is not done in time. */
 const graceMs = 60_000;
@@ -41,6 +43,16 @@ describe.each(["grpc", "http"] as const)("at the end, by %s", (protocol) => {
     expect(collector.metrics.length).toBeGreaterThan(0);
     expect(lines).toEqual([]);
   });
+});
+
+it("sends what rules have counted", async () => {
+  const collector = await receiver("http", "takes");
+  const { telemetry } = await open("http", collector.port);
+
+  telemetry.metrics.ruleMatched("a rule");
+  await telemetry.close(graceMs);
+
+  expect(collector.metrics.map(({ name }) => name)).toContain("hallux_rule_matches_total");
 });
 
 it("ends at once where no time is left", async () => {
@@ -81,7 +93,6 @@ async function open(protocol: "grpc" | "http", port: number) {
     version: "0",
     logger: pino({}, { write: (line) => void lines.push(JSON.parse(line)) }),
     readFile: () => "",
-    notifiers: [],
   });
   return { telemetry, lines };
 }

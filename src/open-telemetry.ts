@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
 import { createMetrics, type MetricsStore } from "./telemetry/otel-metrics.ts";
 import type { Collector, MetricsDelivery } from "./telemetry/otlp.ts";
+import { createRuleCounters, type RuleCounters } from "./telemetry/rule-counters.ts";
 import { noTraces, type Traces } from "./telemetry/traces.ts";
 
 export interface TelemetryOptions {
@@ -12,8 +13,6 @@ export interface TelemetryOptions {
   readonly logger: Logger;
   /** UTF-8; throws where it cannot. */
   readonly readFile: (path: string) => string;
-  /** Those that are configured. */
-  readonly notifiers: readonly string[];
 }
 
 export interface Telemetry {
@@ -29,9 +28,10 @@ const lastDeliveryMs = 2_000;
 
 /** The metrics of the page, and what the configuration wants sent to a collector: that is loaded only here. */
 export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
-  const { config, version, notifiers } = options;
+  const { config, version } = options;
   const resource = resourceOf(options);
-  const deliveries = config.otel.metrics_enabled ? [await metricsDelivery(options)] : [];
+  const ruleCounters = createRuleCounters();
+  const deliveries = config.otel.metrics_enabled ? [await metricsDelivery(options, ruleCounters)] : [];
   let dropped = 0;
   const traces = config.otel.traces_enabled
     ? await openTraces(options, resource, (count) => {
@@ -40,7 +40,7 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
       })
     : noTraces;
   const readers = deliveries.map(({ reader }) => reader);
-  const metrics: MetricsStore = createMetrics({ version, notifiers, resource, readers, traceId: traces.idOf });
+  const metrics: MetricsStore = createMetrics({ version, ruleCounters, resource, readers, traceId: traces.idOf });
 
   return {
     metrics,
@@ -80,9 +80,13 @@ async function openTraces(
   });
 }
 
-async function metricsDelivery({ config: { otel }, logger, readFile }: TelemetryOptions): Promise<MetricsDelivery> {
+async function metricsDelivery(
+  { config: { otel }, logger, readFile }: TelemetryOptions,
+  { producer }: RuleCounters,
+): Promise<MetricsDelivery> {
   const { createMetricsDelivery } = await import("./telemetry/otlp.ts");
-  return createMetricsDelivery(collectorOf(otel, readFile), { everyMs: metricsEveryMs, logger });
+  const options = { everyMs: metricsEveryMs, logger, producers: [producer] };
+  return createMetricsDelivery(collectorOf(otel, readFile), options);
 }
 
 const defaultPorts = { grpc: 4317, http: 4318 };

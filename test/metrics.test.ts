@@ -208,7 +208,7 @@ describe("the metrics of a running Hallux", () => {
     await post(hallux.url, large);
     await post(hallux.url, attack({ output: "y".repeat(700_000), hostname: "another" }));
 
-    await vi.waitFor(async () => expect(await hallux.valueNow("hallux_actions_running")).toBe(1));
+    await vi.waitFor(async () => expect(await hallux.valueNow("hallux_actions_running")).toBe(1), { timeout: 40_000 });
     expect(await hallux.valueNow("hallux_ledger_available")).toBe(0);
     expect(await hallux.valueNow("hallux_ready")).toBe(0);
     expect((await fetch(`${hallux.url}/readyz`)).status).toBe(503);

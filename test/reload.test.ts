@@ -397,6 +397,30 @@ describe("notifiers", () => {
   });
 });
 
+describe("metrics", () => {
+  it("show the rules and notifiers of the start at 0, and those that come later", async () => {
+    const added = labelled("first").replace("rule: Label", "rule: Later");
+    const files = place("watch_rules: false", labelled("first"));
+    const hallux = serve(files);
+    const url = await hallux.listening();
+    const matches = await metric(url, "hallux_rule_matches_total{");
+    files.write("rules.yaml", labelled("first", added));
+    files.write("config.yaml", 'watch_rules: false\nnotifiers: { webhook: { url: "http://127.0.0.1:1" } }');
+
+    const { status } = await reload(url);
+
+    expect(status).toBe(200);
+    expect(matches).toEqual(['hallux_rule_matches_total{rule="Label"} 0']);
+    expect(await metric(url, "hallux_rule_matches_total{")).toEqual([
+      ...matches,
+      'hallux_rule_matches_total{rule="Later"} 0',
+    ]);
+    expect(await metric(url, "hallux_notifications_total{")).toContain(
+      'hallux_notifications_total{notifier="webhook",result="success"} 0',
+    );
+  });
+});
+
 describe("1000 reloads", () => {
   it("leave nothing open", { timeout: 180_000 }, async () => {
     const files = place("watch_rules: true", labelled("0"));

@@ -62,7 +62,7 @@ export async function carryOut(course: Course, options: CarryOutOptions): Promis
       }),
     );
     failed = outcome.status === "failure" ? outcome : undefined;
-    if (endsResponse(action, outcome)) {
+    if (isLast(course, position, { action, outcome })) {
       break;
     }
   }
@@ -145,6 +145,17 @@ function notDone({ rule, dryRun }: PastResponse, { inFlight }: PastAction, targe
   const words = `rule "${rule}" is no longer loaded with these actions: what was left of the response is not done`;
   const error = new ActionError(inFlight ? "interrupted" : "cancelled", words);
   return failureOf(error, { target, durationMs: 0, dryRun });
+}
+
+/** What is on record decides before what the rule says by now. */
+function isLast(
+  { past }: Course,
+  position: number,
+  { action, outcome }: { readonly action: Action; readonly outcome: Outcome },
+): boolean {
+  const next = past?.actions[position + 1];
+  const hasBegun = next !== undefined && (next.inFlight || next.outcome !== undefined);
+  return !hasBegun && (past?.closed || endsResponse(action, outcome));
 }
 
 function endsResponse(action: Action, outcome: Outcome): boolean {

@@ -18,6 +18,9 @@ import { protectNamespaces, refuseMirrorPods } from "./guard.ts";
 import { createNotifications } from "./notifications.ts";
 import { createPermits } from "./permits.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
+const soon = { timeout: 20_000 };
 const done = success("done", { objects: {} });
 
 /** An actionner whose behaviour is the test's. */
@@ -96,10 +99,12 @@ function clientsWith(getPod: Kubernetes["getPod"], getResource?: Kubernetes["get
 interface Overrides extends Partial<EngineOptions & EngineSettings> {
   readonly notifiers?: readonly Notifier[];
   readonly getPod?: (target: PodTarget) => Promise<Pod>;
+  /** Called before the settings are given. */
+  readonly asked?: () => void;
 }
 
 /** An engine at work on these rules, with a notifier that remembers. */
-async function start(rules: readonly Rule[], { notifiers = [], getPod, ...overrides }: Overrides = {}) {
+async function start(rules: readonly Rule[], { notifiers = [], getPod, asked, ...overrides }: Overrides = {}) {
   const ledger = overrides.ledger ?? (await memoryLedger());
   const clients = clientsWith(getPod ?? (async (target) => podSeen(target)));
   const metrics = recordingMetrics();
@@ -118,7 +123,10 @@ async function start(rules: readonly Rule[], { notifiers = [], getPod, ...overri
   };
   const engine = startEngine({
     ledger,
-    current: () => current,
+    current() {
+      asked?.();
+      return current;
+    },
     clock: () => new Date(),
     notifications: createNotifications({ ...noNotifiers, notifiers: configured, clients }),
     metrics,
@@ -248,6 +256,36 @@ describe("a response", () => {
 
     expect(outcomes).toMatchObject([{ status: "ignored", message: expect.stringContaining("names no pod") }]);
   });
+
+  it.each(["settings", "trace"])(
+    "to an event whose %s cannot be had is tried again later, and others go on",
+    async (what) => {
+      const given: number[] = [];
+      const ledger = withWork(await memoryLedger(), (work) => ({
+        giveBack(afterMs) {
+          given.push(afterMs);
+          work.giveBack(0);
+        },
+      }));
+      const faults = new Set([what]);
+      const fail = (about: string) => {
+        if (faults.delete(about)) {
+          throw new Error(`no ${about}`);
+        }
+      };
+      const traces = { of: () => void fail("trace") };
+      const events = [eventOf({ pod: "shop/cart-1" }), eventOf({ pod: "shop/cart-2" })];
+
+      const { outcomes } = await respond([rule([action(actionner(async () => done))])], events, {
+        ledger,
+        traces,
+        asked: () => fail("settings"),
+      });
+
+      expect(given).toEqual([60_000]);
+      expect(outcomes.map(({ status }) => status)).toEqual(["success", "success"]);
+    },
+  );
 
   it("turns an error that nobody foresaw into failure/internal and goes on with other events", async () => {
     let calls = 0;
@@ -650,6 +688,40 @@ describe("a ledger that fails", () => {
     expect(outcomes).toMatchObject([{ status: "success" }]);
   });
 
+  it.each([
+    ["ended", "that it is done", [done], 1],
+    [
+      "retrying",
+      "that it had certainly not begun",
+      [new ActionError("throttled", "later", { notBegun: true }), done],
+      2,
+    ],
+  ] as const)(
+    "to record %s does not make an action that may not run twice interrupted: this process knows %s",
+    async (type, _, results, expected) => {
+      const ledger = withWork(await memoryLedger(), failingOnceAt(type));
+      const runs: (ActionError | Result)[] = [];
+      const acting = actionner(
+        async () => {
+          const result = results[runs.length] ?? done;
+          runs.push(result);
+          return result instanceof ActionError ? Promise.reject(result) : result;
+        },
+        { idempotent: false },
+      );
+
+      const { outcomes, notified, metrics } = await respond([rule([action(acting)])], undefined, {
+        ledger,
+        retryMs: 60_000,
+      });
+
+      expect(runs).toHaveLength(expected);
+      expect(outcomes).toMatchObject([{ status: "success" }]);
+      expect(notified).toMatchObject([{ outcome: { status: "success" } }]);
+      expect(metrics.calls.filter(([call]) => call === "actionEnded")).toHaveLength(1);
+    },
+  );
+
   it("to finish an event that no rule matches is no error of our own", async () => {
     let failures = 1;
     const lines: string[] = [];
@@ -711,6 +783,24 @@ describe("a ledger that fails", () => {
     expect(lines).toEqual(["event could not be recorded to its end; it is tried again"]);
   });
 });
+
+/** As a ledger whose disk fails in the moment of such a step: from then on it takes nothing more of this work. */
+function failingOnceAt(type: Transition["type"]): Parameters<typeof withWork>[1] {
+  let isYetToCome = true;
+  return (work) => {
+    let fails = false;
+    return {
+      async record(transitions) {
+        fails ||= isYetToCome && transitions.some((step) => step.type === type);
+        if (fails) {
+          isYetToCome = false;
+          throw new LedgerUnavailable("no disk");
+        }
+        return work.record(transitions);
+      },
+    };
+  };
+}
 
 describe("an attempt that fails", () => {
   const retried = { retryMs: limits.retryMs };
@@ -804,15 +894,15 @@ describe("an attempt that fails", () => {
   });
 
   it("says how often it was tried", async () => {
-    const acting = actionner(() => Promise.reject(new ActionError("unavailable", "down")));
-
-    const { outcomes } = await respond([rule([action(acting)])], undefined, {
-      retryMs: 50,
+    let runs = 0;
+    const acting = actionner(async () => {
+      runs += 1;
+      throw new ActionError("unavailable", "down", runs < 3 ? {} : { retryAfterMs: 3_600_000 });
     });
 
-    expect(outcomes).toMatchObject([
-      { status: "failure", message: expect.stringMatching(/^down \(after \d+ attempts\)$/) },
-    ]);
+    const { outcomes } = await respond([rule([action(acting)])], undefined, retried);
+
+    expect(outcomes).toMatchObject([{ status: "failure", message: "down (after 3 attempts)" }]);
   });
 
   it("lets other events have the target before it is tried again", async () => {
@@ -866,7 +956,7 @@ describe("an attempt that fails", () => {
       defaultNotifiers: ["slow"],
     });
     await ledger.accept(eventOf({ pod: "shop/cart-1" }));
-    await vi.waitFor(() => expect(told).toContain("next"), { timeout: 4_500 });
+    await vi.waitFor(() => expect(told).toContain("next"), soon);
 
     delivered.resolve();
     await idle(ledger);
@@ -1005,6 +1095,40 @@ describe("an event that an earlier process left unfinished", () => {
     const { notified } = await resumeWith([rule([acting])], [planned([acting]), started, retrying]);
 
     expect(notified).toMatchObject([{ outcome: { status: "success" } }]);
+  });
+
+  it("runs no further action of a response that was closed, whatever its rule says by now, and tells whom it concerns", async () => {
+    const order: string[] = [];
+    const step = (name: string) =>
+      action(
+        actionner(async () => {
+          order.push(name);
+          return done;
+        }),
+        { name },
+      );
+    const actions = [step("first"), step("second")];
+    const closed: Transition = { type: "closed", at, response: "response-1" };
+
+    const { notified } = await resumeWith([rule(actions)], [planned(actions), started, ended, closed]);
+
+    expect(order).toEqual([]);
+    expect(notified.map(({ outcome }) => outcome.message)).toEqual(["done before"]);
+  });
+
+  it.each([
+    ["tells of all that had ended", ended, "done before"],
+    ["ends what was under way and may not run twice", started, expect.stringContaining("it may or may not be done")],
+  ])("%s, though by its rule the action before is the last one now", async (_, last, message) => {
+    const first = action(
+      actionner(async () => done, { idempotent: false }),
+      { name: "first", continue: false },
+    );
+    const actions = [first, { ...first, name: "second" }];
+
+    const { notified } = await resumeWith([rule(actions)], [planned(actions), ended, { ...last, action: 1 }]);
+
+    expect(notified.map(({ outcome }) => outcome.message)).toEqual(["done before", message]);
   });
 
   it("does not run again what has ended, tells whom it concerns, and goes on with the next action", async () => {
@@ -1165,11 +1289,11 @@ describe("settings that change", () => {
     const patience = { firstMs: 1, longestMs: 1, totalMs: 0 };
     const { engine, ledger, settings } = await start([first], { patience, retryMs: 60_000 });
     await ledger.accept(eventOf({ pod: "shop/cart-1" }));
-    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("retrying"));
+    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("retrying"), soon);
 
     settings.put({ rules: { rules: [second], match: () => [second], explain: () => [] } });
     await ledger.accept(eventOf({ pod: "shop/cart-2" }));
-    await vi.waitFor(() => expect(ran).toContain("second"));
+    await vi.waitFor(() => expect(ran).toContain("second"), soon);
     isDown = false;
     await idle(ledger);
     await engine.stop(5_000);
@@ -1196,7 +1320,7 @@ describe("settings that change", () => {
     const patience = { firstMs: 1, longestMs: 1, totalMs: 0 };
     const { engine, ledger, settings } = await start([destroying], { getPod, patience, retryMs: 60_000 });
     await ledger.accept(eventOf({ pod: "shop/cart-1" }));
-    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("retrying"));
+    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("retrying"), soon);
 
     settings.put({ guards: [protectNamespaces(["shop"])] });
     isDown = false;
@@ -1228,7 +1352,7 @@ describe("settings that change", () => {
     await ledger.accept(eventOf({ pod: "shop/cart-1" }));
     await running.promise;
     await ledger.accept(eventOf({ pod: "shop/cart-2" }));
-    await vi.waitFor(() => expect(acquire).toHaveBeenCalledTimes(2));
+    await vi.waitFor(() => expect(acquire).toHaveBeenCalledTimes(2), soon);
 
     settings.put({ guards: [protectNamespaces(["shop"])] });
     hold.resolve();
@@ -1350,7 +1474,7 @@ describe("stopping", () => {
     );
     const { engine, ledger } = await start([rule([acting])]);
     await ledger.accept(eventOf({ pod: "shop/cart-1" }));
-    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("started"));
+    await vi.waitFor(async () => expect(await typesIn(ledger)).toContain("started"), soon);
 
     await engine.stop(10);
 
@@ -1361,7 +1485,7 @@ describe("stopping", () => {
     const ledger = withWork(await memoryLedger(), () => ({ finish: () => new Promise(() => {}) }));
     const { engine, notified } = await start([rule([action(actionner(async () => done))])], { ledger });
     await ledger.accept(eventOf({ pod: "shop/cart-1" }));
-    await vi.waitFor(() => expect(notified).toHaveLength(1));
+    await vi.waitFor(() => expect(notified).toHaveLength(1), soon);
 
     await expect(engine.stop(10)).resolves.toBeUndefined();
   });

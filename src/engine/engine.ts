@@ -56,17 +56,26 @@ export function startEngine(options: EngineOptions): Engine {
   const handle = async (work: Work) => {
     const { event } = work;
     const earlier = begun.take(event.id);
-    const settings = earlier ?? options.current();
-    const span = options.traces.of(event);
-    const againMs = await respond(work, { settings, isOurs: earlier !== undefined, span }).catch((err: unknown) => {
+    let settings = earlier;
+    const attempt = async () => {
+      settings ??= options.current();
+      const span = options.traces.of(event);
+      const againMs = await respond(work, { settings, isOurs: earlier !== undefined, span });
+      if (againMs === undefined) {
+        span?.end();
+      }
+      return againMs;
+    };
+    const againMs = await attempt().catch((err: unknown) => {
       options.logger.error({ err, uuid: uuidOf(event) }, "event not handled to the end: internal error");
       return afterFaultMs;
     });
     if (againMs !== undefined) {
-      begun.keep(event.id, settings, againMs);
-      return work.giveBack(againMs);
+      if (settings !== undefined) {
+        begun.keep(event.id, settings, againMs);
+      }
+      work.giveBack(againMs);
     }
-    span?.end();
   };
   const takeWork = async () => {
     for await (const work of options.ledger.work(options.room, stopping.signal)) {

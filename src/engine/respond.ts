@@ -16,6 +16,7 @@ import { createSightings, lookAt, type Response } from "./plan.ts";
 import { summaryOf, type Tellings, uuidOf } from "./report.ts";
 import { beginResponse } from "./spans.ts";
 import { timingOf } from "./timing.ts";
+import { createUnwritten } from "./unwritten.ts";
 
 /** Looks at the API server for destructive actions, at the same time. */
 const maxLooks = 32;
@@ -44,9 +45,11 @@ export function createResponder(
   const looks = createPermits({ total: maxLooks, of: () => maxLooks });
   const facts = createFactsCache(options.clock);
   const tellings: Tellings = new Map();
+  const unwritten = createUnwritten();
 
   return async (work, { settings, isOurs, span }) => {
-    const past = pastOf(work.history);
+    const missing = unwritten.take(work);
+    const past = pastOf(work.history.concat(missing));
     const matched = past.length === 0 ? match(work.event, { settings, span }, options) : [];
     if (matched.length + past.length === 0) {
       return finish(work, options);
@@ -61,10 +64,14 @@ export function createResponder(
       ends: endsOf(work, stop),
       options: withNewest({ ...logging(work.event, options), ...settings }),
     };
-    if (past.length > 0 && !isOurs) {
-      noteResumption(past, course);
+    if (missing.length > 0) {
+      journal.write(...missing);
     }
-    return respond(past.length === 0 ? begin(matched, course) : resume(past, course), course);
+    const againMs = await respond(past.length === 0 ? begin(matched, course) : resume(past, course, isOurs), course);
+    if (againMs !== undefined) {
+      unwritten.keep(work, journal);
+    }
+    return againMs;
   };
 }
 
@@ -174,9 +181,12 @@ function noteResumption(past: readonly PastResponse[], { options }: Course): voi
 }
 
 /** The responses that an earlier process has planned, whatever would match now. */
-function resume(past: readonly PastResponse[], course: Course): readonly Task[] {
+function resume(past: readonly PastResponse[], course: Course, isOurs: boolean): readonly Task[] {
   const { options } = course;
   const { rules } = options.rules;
+  if (!isOurs) {
+    noteResumption(past, course);
+  }
   return past.map((known) => {
     const rule = rules.find((candidate) => describes(candidate, known));
     if (rule === undefined) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
+import type { FalcoEvent } from "../events/event.ts";
 import { createDeduplication, keyOf, rememberedKeys } from "./deduplication.ts";
 
 describe("de-duplication", () => {
@@ -28,6 +29,29 @@ describe("de-duplication", () => {
 
     expect(again).toBeUndefined();
     expect(deduplication.repeats(first, 0)).toBe(second.id);
+  });
+
+  it("takes no event for a repetition of one that came, by a clock that was set back since, in the future", () => {
+    const deduplication = createDeduplication(5);
+    const [first, second, third] = [1, 2, 3].map(() => eventOf({ uuid: undefined }));
+
+    deduplication.repeats(first as FalcoEvent, 3_600_000);
+    const afterwards = deduplication.repeats(second as FalcoEvent, 0);
+    const soon = deduplication.repeats(third as FalcoEvent, 1_000);
+
+    expect(afterwards).toBeUndefined();
+    expect(soon).toBe(second?.id);
+  });
+
+  it("remembers of the same events the newest, whichever ended last", () => {
+    const deduplication = createDeduplication(5);
+    const event = eventOf({ uuid: undefined });
+    const key = keyOf(event);
+
+    deduplication.recall({ key, id: "newer", at: 10_000 });
+    deduplication.recall({ key, id: "older", at: 0 });
+
+    expect(deduplication.repeats(event, 12_000)).toBe("newer");
   });
 
   it("never takes an event without uuid for one with", () => {

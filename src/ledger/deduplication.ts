@@ -21,7 +21,7 @@ export interface Deduplication {
   repeats(event: FalcoEvent, now: number, key?: string): string | undefined;
   /** The event could not be kept: its sender may try again. */
   forget(known: Omit<Known, "at">): void;
-  /** What an earlier process remembered, the oldest first. */
+  /** What an earlier process remembered, the oldest first; of the same events the newest counts. */
   recall(known: Known): void;
 }
 
@@ -48,7 +48,9 @@ export function createDeduplication(windowSeconds: number): Deduplication {
         return undefined;
       }
       const earlier = seen.get(key);
-      if (earlier !== undefined && (event.uuid !== undefined || now - earlier.at < windowSeconds * 1000)) {
+      // By a clock that was set back, what came before is not within the window until that time comes again.
+      const isNear = earlier !== undefined && Math.abs(now - earlier.at) < windowSeconds * 1000;
+      if (earlier !== undefined && (event.uuid !== undefined || isNear)) {
         return earlier.id;
       }
       remember({ key, id: event.id, at: now });
@@ -59,7 +61,10 @@ export function createDeduplication(windowSeconds: number): Deduplication {
         seen.delete(key);
       }
     },
-    recall: remember,
+    recall(known) {
+      const other = seen.get(known.key);
+      remember(other !== undefined && other.at > known.at ? other : known);
+    },
   };
 }
 

@@ -1,7 +1,9 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
 import { createLanes, type Waiting, waitingOf } from "./lanes.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 interface Item extends Waiting {
   readonly name: string;
@@ -83,6 +85,28 @@ describe("lanes", () => {
 
     expect(flood).toHaveLength(5);
     expect(namesOf(takeAll(lanes, room))).toEqual(["other"]);
+  });
+
+  it("are not looked at one by one while the room is taken, however many rules a sender names", () => {
+    const lanes = createLanes<Waiting>();
+    for (let n = 0; n < 1000; n++) {
+      lanes.add({ lane: undefined, group: `rule ${n}`, bytes: 1 });
+    }
+    let asked = 0;
+    const room = {
+      bytes: 100,
+      get events() {
+        asked += 1;
+        return 1;
+      },
+    };
+    lanes.take(room);
+
+    asked = 0;
+    const second = lanes.take(room);
+
+    expect(second).toBeUndefined();
+    expect(asked).toBe(1);
   });
 
   it("give no more than there is room for in bytes, but always one", () => {

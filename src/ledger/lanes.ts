@@ -100,8 +100,12 @@ class LanesInTurn<T extends Waiting> implements Lanes<T> {
   }
 
   take(room: Room): T | undefined {
+    const left = leftOf(room, this.#given);
+    if (left.events <= 0 || left.bytes <= 0) {
+      return undefined;
+    }
     for (const group of this.#ready) {
-      if (fits(this.#given, this.#shares.get(group.name), room)) {
+      if (fits(this.#shares.get(group.name), left)) {
         return this.#takeFrom(group);
       }
     }
@@ -186,13 +190,16 @@ function grow(share: Share, { bytes }: Waiting, by: 1 | -1): number {
   return share.events;
 }
 
-/** One is always given, however large. A group that has as much as is left waits for the others. */
-function fits(given: Share, share: Share | undefined, room: Room): boolean {
-  const left = { events: room.events - given.events, bytes: room.bytes - given.bytes };
-  const free = left.events > 0 && left.bytes > 0;
-  return (
-    given.events === 0 || (free && (share === undefined || (share.events < left.events && share.bytes < left.bytes)))
-  );
+/** One is always given, however large. */
+function leftOf(room: Room, given: Share): Share {
+  return given.events === 0
+    ? { events: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+    : { events: room.events - given.events, bytes: room.bytes - given.bytes };
+}
+
+/** A group that has as much as is left waits for the others. */
+function fits(share: Share | undefined, left: Share): boolean {
+  return share === undefined || (share.events < left.events && share.bytes < left.bytes);
 }
 
 /** Whatever a sender writes, what is kept of it in memory stays small. */

@@ -32,6 +32,11 @@ export function withoutLogins(text: string): string {
   return text.replace(/:\/\/\S*@/g, `://${mask}@`).replace(/(?<=^|[\s,])[^\s@:/]+:(?!\/\/)\S+@/g, `${mask}@`);
 }
 
+/** For `JSON.stringify`: each text in it without logins. */
+export function maskLogins(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? withoutLogins(value) : value;
+}
+
 /** Takes the same time wherever the texts differ. Nothing given proves nothing, not even to an empty secret. */
 export function equals(secret: string): (given: string) => boolean {
   const expected = hash("sha256", secret, "buffer");

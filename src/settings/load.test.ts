@@ -162,4 +162,17 @@ describe("the hash of the settings", () => {
     expect(rotated.settings?.hash).toBe(old.settings?.hash);
     expect(rotated.digest).not.toBe(old.digest);
   });
+
+  it("says nothing of who logs in by a URL, and where that is", async () => {
+    const servers = (...urls: readonly string[]) => ({ "config.yaml": `ledger: { nats: { servers: [${urls}] } }` });
+
+    const [old, rotated, moved] = await Promise.all([
+      hashOf(servers("nats://hallux:one@a:4222", "hallux:one@b:4222")),
+      hashOf(servers("nats://hallux:two@a:4222", "other:three@b:4222")),
+      hashOf(servers("nats://hallux:one@a:4222", "hallux:one@c:4222")),
+    ]);
+
+    expect(rotated).toBe(old);
+    expect(moved).not.toBe(old);
+  });
 });

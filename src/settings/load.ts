@@ -7,7 +7,7 @@ import { readRules } from "../rules/load.ts";
 import { remarksOn } from "../rules/named-files.ts";
 import type { EffectiveRule, RuleSet } from "../rules/rule.ts";
 import { describeRemark, type Problem } from "../schema/problem.ts";
-import { Secret } from "../schema/secret.ts";
+import { maskLogins, Secret } from "../schema/secret.ts";
 import { type Contents, createReader, digestOf } from "./contents.ts";
 import { unusableNotifiers } from "./notifiers.ts";
 import { readTls, type TlsFiles } from "./tls.ts";
@@ -130,10 +130,10 @@ interface Loaded {
   readonly tls: TlsFiles | undefined;
 }
 
-/** A `Secret` is a mask in JSON. Which pod this is says nothing of the settings: replicas that have the same have one hash. */
+/** A `Secret` is a mask in JSON, and so is who logs in by a URL. Which pod this is says nothing of the settings: replicas that have the same have one hash. */
 function withoutSecrets({ config: { self: _, ...config }, rules: { rules }, effective, tls }: Loaded): unknown {
   return {
-    config,
+    config: JSON.stringify(config, maskLogins),
     tls,
     rules: effective.map((rule, position) => ({
       ...rule,

@@ -8,6 +8,9 @@ import type { Contents } from "./contents.ts";
 import { type LoadedSettings, loadSettings, type Settings } from "./load.ts";
 import { createReloader, type ReloadOptions } from "./reload.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
+const soon = { timeout: 20_000 };
 const bad = "- rule: R\n  matsch: {}\n";
 const good = (name: string) =>
   `- rule: ${name}\n  match: {}\n  actions: [{ action: A, actionner: "kubernetes:label", parameters: { labels: { a: b } } }]\n`;
@@ -17,10 +20,15 @@ interface Line {
   readonly msg: string;
 }
 
+interface Overrides extends Partial<ReloadOptions> {
+  /** Is called when the files have been read, with how often that was. */
+  readonly read?: (loads: number) => void;
+}
+
 /** A reloader of one rules file, whose applied rules are remembered by name. */
-async function reloading(overrides: Partial<ReloadOptions> = {}) {
+async function reloading({ read = () => undefined, ...overrides }: Overrides = {}) {
   const directory = mkdtempSync(join(tmpdir(), "hallux-reload-"));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const file = join(directory, "rules.yaml");
   const write = (text: string) => writeFileSync(file, text);
   write(good("first"));
@@ -31,9 +39,11 @@ async function reloading(overrides: Partial<ReloadOptions> = {}) {
     readFile: (path: string) => readFileSync(path, "utf8"),
   };
   let loads = 0;
-  const load = (known?: Contents) => {
+  const load = async (known?: Contents) => {
     loads += 1;
-    return loadSettings(options, known);
+    const reading = await loadSettings(options, known);
+    read(loads);
+    return reading;
   };
   const lines: Line[] = [];
   const applied: string[] = [];
@@ -158,14 +168,13 @@ describe("a reload", () => {
 
 describe("a file that is at fault for a moment", () => {
   it("is not told of, and what comes after is in force", async () => {
-    const { reloader, write, applied, lines, loads } = await reloading({ secondLookMs: 1_000 });
+    const mend = (loads: number) => void (loads === 2 && write(good("second")));
+    const { reloader, write, applied, lines, loads } = await reloading({ read: mend });
     write(bad);
 
-    const underWay = reloader.reload("files");
-    await vi.waitFor(() => expect(loads()).toBe(2));
-    write(good("second"));
+    const reloaded = await reloader.reload("files");
 
-    expect(await underWay).toMatchObject({ status: "reloaded" });
+    expect([reloaded.status, loads()]).toEqual(["reloaded", 3]);
     expect(applied).toEqual(["second"]);
     expect(lines.filter(({ level }) => level === "error")).toEqual([]);
   });
@@ -192,14 +201,14 @@ describe("reloads at the same time", () => {
     const { reloader, write } = await reloading({ apply });
     write(good("second"));
     const first = reloader.reload("request");
-    await vi.waitFor(() => expect(gates).toHaveLength(1));
+    await vi.waitFor(() => expect(gates).toHaveLength(1), soon);
 
     write(good("third"));
     const waiting = [reloader.reload("request"), reloader.reload("signal"), reloader.reload("files")];
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(gates).toHaveLength(1);
     gates[0]?.resolve();
-    await vi.waitFor(() => expect(gates).toHaveLength(2));
+    await vi.waitFor(() => expect(gates).toHaveLength(2), soon);
     gates[1]?.resolve();
 
     expect(await first).toMatchObject({ status: "reloaded" });

@@ -127,6 +127,10 @@ export const metricDefinitions = {
     "hallux_ledger_backlog_oldest_seconds",
     "Time since the oldest of them was accepted; 0 where there is none",
   ),
+  backlogWaiting: gauge(
+    "hallux_ledger_backlog_waiting_seconds",
+    "Time since the oldest of them on which no action runs was accepted; 0 where there is none",
+  ),
   apiRequests: counter(
     "hallux_api_requests_total",
     "Requests to the read API and for a reload, by the status of the answer",

@@ -28,6 +28,8 @@ export interface Backlog {
   readonly bytes: number;
   /** When the oldest of them was accepted, in milliseconds; undefined where there is none. */
   readonly oldestAt: number | undefined;
+  /** The same of those on which no action runs now. */
+  readonly oldestWaitingAt: number | undefined;
 }
 
 /** With what the read API and `/-/reload` answer; a metric label. */

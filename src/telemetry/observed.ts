@@ -68,7 +68,8 @@ function observeSingle(meter: Meter, observed: Partial<Single>): void {
   const { backlog, backlogLimitBytes, ledgerAvailable, ready, actionsLimit, connections, connectionsLimit } = observed;
   observeValue(meter, metricDefinitions.backlogEvents, backlog && (() => backlog().events));
   observeValue(meter, metricDefinitions.backlogBytes, backlog && (() => backlog().bytes));
-  observeValue(meter, metricDefinitions.backlogAge, backlog && (() => ageOf(backlog())));
+  observeValue(meter, metricDefinitions.backlogAge, backlog && (() => ageOf(backlog().oldestAt)));
+  observeValue(meter, metricDefinitions.backlogWaiting, backlog && (() => ageOf(backlog().oldestWaitingAt)));
   observeValue(meter, metricDefinitions.backlogLimit, backlogLimitBytes);
   observeValue(meter, metricDefinitions.ledgerAvailable, ledgerAvailable && (() => Number(ledgerAvailable())));
   observeValue(meter, metricDefinitions.ready, ready && (() => Number(ready())));
@@ -77,8 +78,8 @@ function observeSingle(meter: Meter, observed: Partial<Single>): void {
   observeValue(meter, metricDefinitions.connectionsLimit, connectionsLimit);
 }
 
-function ageOf({ oldestAt }: Backlog): number {
-  return oldestAt === undefined ? 0 : Math.max(0, Date.now() - oldestAt) / 1000;
+function ageOf(acceptedAt: number | undefined): number {
+  return acceptedAt === undefined ? 0 : Math.max(0, Date.now() - acceptedAt) / 1000;
 }
 
 function observeValue(

@@ -27,8 +27,9 @@ describe("createMetrics", () => {
   });
 
   it("shows what has not happened yet as 0, and the version", async () => {
-    const metrics = start({ notifiers: ["slack"] });
+    const metrics = start();
 
+    metrics.follow({ rules: ["shell"], notifiers: ["slack"] });
     const { body } = await metrics.render();
 
     expect(body).toContain('hallux_build_info{version="1.2.3"} 1\n');
@@ -37,6 +38,7 @@ describe("createMetrics", () => {
     expect(body).toContain("hallux_response_delay_seconds_count 0\n");
     expect(body).toContain('hallux_api_requests_total{status="200"} 0\n');
     expect(body).toContain('hallux_notifications_total{notifier="slack",result="dropped"} 0\n');
+    expect(body).toContain('hallux_rule_matches_total{rule="shell"} 0\n');
     for (const reason of refusalReasons) {
       expect(body).toContain(`hallux_events_refused_total{reason="${reason}"} 0\n`);
     }
@@ -261,7 +263,7 @@ describe("what is asked at each scrape", () => {
   it("is shown under its own name", async () => {
     const metrics = start();
     metrics.observe({
-      backlog: () => ({ events: 3, bytes: 900, oldestAt: Date.now() - 60_000 }),
+      backlog: () => ({ events: 3, bytes: 900, oldestAt: Date.now() - 60_000, oldestWaitingAt: Date.now() - 20_000 }),
       backlogLimitBytes: () => 1_000,
       ledgerBytes: async () => 4096,
       ledgerAvailable: () => true,
@@ -281,6 +283,7 @@ describe("what is asked at each scrape", () => {
     expect(body).toContain("hallux_ledger_backlog_events 3\n");
     expect(body).toContain("hallux_ledger_backlog_bytes 900\n");
     expect(body).toMatch(/hallux_ledger_backlog_oldest_seconds 6\d/);
+    expect(body).toMatch(/hallux_ledger_backlog_waiting_seconds 2\d/);
     expect(body).toContain("hallux_ledger_backlog_limit_bytes 1000\n");
     expect(body).toContain("hallux_ledger_size_bytes 4096\n");
     expect(body).toContain("hallux_ledger_available 1\n");

@@ -6,12 +6,13 @@ import { apiStatuses, type Metrics, notificationResults, refusalReasons } from "
 import { type Observed, observe } from "./observed.ts";
 import type { MetricsPage } from "./open-metrics.ts";
 import { PageReader } from "./page-reader.ts";
+import { createRuleCounters, type RuleCounters } from "./rule-counters.ts";
 import { createTimer } from "./timer.ts";
 
 export interface MetricsOptions {
   readonly version: string;
-  /** Those that are configured. */
-  readonly notifiers?: readonly string[];
+  /** Those that the readers beside the page show, too. */
+  readonly ruleCounters?: RuleCounters;
   /** The trace of an event, for exemplars; undefined where it has none. */
   readonly traceId?: (event: string) => string | undefined;
   /** Who tells, for the readers: `service.name` and the like. */
@@ -20,7 +21,15 @@ export interface MetricsOptions {
   readonly readers?: readonly MetricReader[];
 }
 
+/** What is configured. */
+export interface Counted {
+  readonly rules: Iterable<string>;
+  readonly notifiers: Iterable<string>;
+}
+
 export interface MetricsStore extends Metrics {
+  /** This is in force now: what is new in it is shown at 0, and what rules have counted that are gone not much longer. */
+  follow(counted: Counted): void;
   /** What is shown from now on. */
   observe(observed: Partial<Observed>): void;
   /** The collector did not take them, or there was no room for them. */
@@ -29,17 +38,17 @@ export interface MetricsStore extends Metrics {
   render(accept?: string): Promise<MetricsPage>;
 }
 
-/** Counts in memory. Series without a rule in them are there from the start, at 0. */
+/** Counts in memory. What can happen without a rule or a notifier is there from the start, at 0. */
 export function createMetrics(options: MetricsOptions): MetricsStore {
-  const { traceId = () => undefined, resource = {}, readers = [] } = options;
-  const page = new PageReader();
+  const { traceId = () => undefined, resource = {}, readers = [], ruleCounters = createRuleCounters() } = options;
+  const page = new PageReader([ruleCounters.producer]);
   const provider = new MeterProvider({ resource: resourceFromAttributes(resource), readers: [page, ...readers] });
   const meter = provider.getMeter("hallux");
   const counters = createCounters(meter);
   const timers = createTimers(meter);
   const exemplars = new Map(Object.values(timers).map(({ name, exemplars }) => [name, exemplars]));
   const permissionsMissing = gaugeOf(meter, metricDefinitions.permissionsMissing);
-  startAtZero(counters, options);
+  startAtZero(counters);
   showProcess(meter, options);
 
   return {
@@ -48,13 +57,13 @@ export function createMetrics(options: MetricsOptions): MetricsStore {
     eventDurable: timers.acceptDuration.record,
     eventRefused: (reason) => counters.eventsRefused.add(1, { reason }),
     eventTimeReplaced: () => counters.eventTimesReplaced.add(1),
-    ruleMatched: (rule) => counters.ruleMatches.add(1, { rule }),
+    ruleMatched: (rule) => ruleCounters.ruleMatches.add({ rule }, 1),
     eventUnmatched: () => counters.eventsUnmatched.add(1),
     actionEnded({ rule, actionner, status, code }, seconds, event) {
-      counters.actions.add(1, { rule, actionner, status, ...(code === undefined ? {} : { code }) });
+      ruleCounters.actions.add({ rule, actionner, status, ...(code === undefined ? {} : { code }) }, 1);
       timers.actionDuration.record(seconds, event, actionner);
     },
-    actionRetried: (labels) => counters.retries.add(1, { ...labels }),
+    actionRetried: ({ rule, actionner, code }) => ruleCounters.retries.add({ rule, actionner, code }, 1),
     responseBegun: timers.responseDelay.record,
     responseEnded: timers.responseDuration.record,
     responseResumed: () => counters.responsesResumed.add(1),
@@ -63,6 +72,14 @@ export function createMetrics(options: MetricsOptions): MetricsStore {
     apiAnswered: (status) => counters.apiRequests.add(1, { status: String(status) }),
     permissionsMissing: (count) => permissionsMissing.record(count),
     spansDropped: (count) => counters.spansDropped.add(count),
+    follow({ rules, notifiers }) {
+      ruleCounters.follow(rules);
+      for (const notifier of notifiers) {
+        for (const result of notificationResults) {
+          counters.notifications.add(0, { notifier, result });
+        }
+      }
+    },
     observe: (observed) => observe(meter, observed),
     render: (accept) => page.page(accept, { exemplars: (name) => exemplars.get(name), traceId }),
   };
@@ -75,10 +92,7 @@ function createCounters(meter: Meter) {
     eventsDuplicate: counterOf(metricDefinitions.eventsDuplicate),
     eventsRefused: counterOf(metricDefinitions.eventsRefused),
     eventTimesReplaced: counterOf(metricDefinitions.eventTimesReplaced),
-    ruleMatches: counterOf(metricDefinitions.ruleMatches),
     eventsUnmatched: counterOf(metricDefinitions.eventsUnmatched),
-    actions: counterOf(metricDefinitions.actions),
-    retries: counterOf(metricDefinitions.retries),
     responsesResumed: counterOf(metricDefinitions.responsesResumed),
     notifications: counterOf(metricDefinitions.notifications),
     apiRequests: counterOf(metricDefinitions.apiRequests),
@@ -101,7 +115,7 @@ function gaugeOf(meter: Meter, { name, help }: MetricDefinition) {
 }
 
 /** A rate over a series needs its first value to be 0, not 1. */
-function startAtZero(counters: ReturnType<typeof createCounters>, { notifiers = [] }: MetricsOptions): void {
+function startAtZero(counters: ReturnType<typeof createCounters>): void {
   counters.eventsAccepted.add(0);
   counters.eventsDuplicate.add(0);
   counters.eventTimesReplaced.add(0);
@@ -113,11 +127,6 @@ function startAtZero(counters: ReturnType<typeof createCounters>, { notifiers = 
   }
   for (const status of apiStatuses) {
     counters.apiRequests.add(0, { status: String(status) });
-  }
-  for (const notifier of notifiers) {
-    for (const result of notificationResults) {
-      counters.notifications.add(0, { notifier, result });
-    }
   }
 }
 

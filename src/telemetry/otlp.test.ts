@@ -10,6 +10,8 @@ import { Secret } from "../schema/secret.ts";
 import { createTraces } from "./otel-traces.ts";
 import { type Collector, createMetricsDelivery, createSpanExporter } from "./otlp.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
 const transports = [
   { protocol: "grpc", tls: false },
   { protocol: "grpc", tls: true },
@@ -172,7 +174,7 @@ it("asks an IPv6 address as one", async () => {
 });
 
 function collector(protocol: Collector["protocol"], port: number): Collector {
-  return { protocol, host: "127.0.0.1", port, tls: false, timeoutMs: 2_000 };
+  return { protocol, host: "127.0.0.1", port, tls: false, timeoutMs: 20_000 };
 }
 
 type Exporter = Awaited<ReturnType<typeof createSpanExporter>>;
@@ -184,7 +186,7 @@ function tracesBy(exporter: Exporter, dropped: (count: number) => void = () => u
     resource,
     samplePercent: 100,
     falcosidekickTraces: false,
-    timeoutMs: 5_000,
+    timeoutMs: 25_000,
     dropped,
   });
 }

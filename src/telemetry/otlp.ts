@@ -1,5 +1,10 @@
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
-import { type MetricReader, PeriodicExportingMetricReader, type PushMetricExporter } from "@opentelemetry/sdk-metrics";
+import {
+  type MetricProducer,
+  type MetricReader,
+  PeriodicExportingMetricReader,
+  type PushMetricExporter,
+} from "@opentelemetry/sdk-metrics";
 import type { SpanExporter } from "@opentelemetry/sdk-trace";
 import type { Logger } from "pino";
 import type { Secret } from "../schema/secret.ts";
@@ -37,10 +42,17 @@ export interface MetricsDelivery {
   close(): Promise<boolean>;
 }
 
+export interface MetricsDeliveryOptions {
+  readonly everyMs: number;
+  readonly logger: Logger;
+  /** Of more than the meters have. */
+  readonly producers?: readonly MetricProducer[];
+}
+
 /** Sends the metrics every so often. */
 export async function createMetricsDelivery(
   collector: Collector,
-  { everyMs, logger }: { readonly everyMs: number; readonly logger: Logger },
+  { everyMs, logger, producers = [] }: MetricsDeliveryOptions,
 ): Promise<MetricsDelivery> {
   const exporter = await metricExporterFor(collector);
   const note = createOutageLog("metrics", collector, logger);
@@ -59,6 +71,7 @@ export async function createMetricsDelivery(
     exportIntervalMillis: everyMs,
     exportTimeoutMillis: everyMs,
     cardinalityLimits: { default: maxSeries },
+    metricProducers: [...producers],
   });
   return {
     reader,

@@ -1,4 +1,10 @@
-import { DataPointType, type Histogram, type MetricData, MetricReader } from "@opentelemetry/sdk-metrics";
+import {
+  DataPointType,
+  type Histogram,
+  type MetricData,
+  type MetricProducer,
+  MetricReader,
+} from "@opentelemetry/sdk-metrics";
 import { type MetricDefinition, maxSeries, metricDefinitions, overflowLabel } from "./definitions.ts";
 import type { Exemplar, Exemplars } from "./exemplars.ts";
 import {
@@ -22,8 +28,12 @@ export interface PageOptions {
 export class PageReader extends MetricReader {
   #collecting: Promise<ReadonlyMap<string, MetricData>> | undefined;
 
-  constructor() {
-    super({ cardinalitySelector: () => maxSeries, aggregationTemporalitySelector: temporalityOf });
+  constructor(producers: readonly MetricProducer[]) {
+    super({
+      cardinalitySelector: () => maxSeries,
+      aggregationTemporalitySelector: temporalityOf,
+      metricProducers: [...producers],
+    });
   }
 
   async page(accept: string | undefined, options: PageOptions): Promise<MetricsPage> {

@@ -1,12 +1,15 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { chart, find, helm, render, run, type Values, withoutHelm } from "../chart/helm.ts";
 import { promtool, withoutPromtool } from "../peers/promtool.ts";
 import { type Case, cases, type Says } from "./cases.ts";
 import { mustParse, unknownNames, unlessHere } from "./queries.ts";
+
+/** A day of minutes takes promtool seconds. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 interface Alert {
   readonly alert: string;
@@ -25,8 +28,6 @@ const text = readFileSync(path, "utf8");
 const alerts = alertsOf(parse(text));
 const runbooks = join(chart, "../../docs/runbooks");
 const pages = readdirSync(runbooks).filter((name) => name !== "README.md");
-/** A day of minutes takes promtool seconds. */
-const patience = 60_000;
 const skipped = unlessHere(helm, withoutHelm) + unlessHere(promtool, withoutPromtool);
 
 describe("the alerts", () => {
@@ -185,24 +186,20 @@ describe.skipIf(skipped !== "")(`promtool on the chart's alerts${skipped}`, () =
     expect(run(promtool, ["check", "rules", "--lint=all", "--lint-fatal", rules])).toMatchObject({ code: 0 });
   });
 
-  it.each(Object.entries(cases))(
-    "sees when it fires and when it is silent: %s",
-    (name, { fires, silent }) => {
-      const alert = byName.get(name);
-      const tests = [
-        ...Object.entries(fires).map(([why, one]) => trial(`fires: ${why}`, one, [expected(alert, one.says)], name)),
-        ...Object.entries(silent).map(([why, one]) => trial(`silent: ${why}`, one, [], name)),
-      ];
-      const file = join(directory.path, `${name}.test.yaml`);
-      writeFileSync(join(directory.path, `${name}.yaml`), fileOf([alert]));
-      writeFileSync(file, stringify({ rule_files: [`${name}.yaml`], evaluation_interval: "1m", tests }));
+  it.each(Object.entries(cases))("sees when it fires and when it is silent: %s", (name, { fires, silent }) => {
+    const alert = byName.get(name);
+    const tests = [
+      ...Object.entries(fires).map(([why, one]) => trial(`fires: ${why}`, one, [expected(alert, one.says)], name)),
+      ...Object.entries(silent).map(([why, one]) => trial(`silent: ${why}`, one, [], name)),
+    ];
+    const file = join(directory.path, `${name}.test.yaml`);
+    writeFileSync(join(directory.path, `${name}.yaml`), fileOf([alert]));
+    writeFileSync(file, stringify({ rule_files: [`${name}.yaml`], evaluation_interval: "1m", tests }));
 
-      const { stdout, stderr } = run(promtool, ["test", "rules", file]);
+    const { stdout, stderr } = run(promtool, ["test", "rules", file]);
 
-      expect(`${stdout}${stderr}`).toContain("SUCCESS");
-    },
-    patience,
-  );
+    expect(`${stdout}${stderr}`).toContain("SUCCESS");
+  });
 });
 
 const changes: Readonly<Record<string, Partial<Alert>>> = {

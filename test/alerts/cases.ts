@@ -206,14 +206,32 @@ export const cases: Readonly<Record<string, Cases>> = {
   HalluxFallsBehind: {
     fires: {
       "one has waited for 90 seconds": {
-        series: { hallux_ledger_backlog_oldest_seconds: "90x9" },
+        series: { hallux_ledger_backlog_waiting_seconds: "90x9" },
         at: "8m",
-        says: { description: "The oldest that is not finished was accepted 1m 30s ago." },
+        says: { description: "The oldest on which nothing runs was accepted 1m 30s ago." },
+      },
+      "one waits behind a capture of two minutes": {
+        series: {
+          hallux_ledger_backlog_oldest_seconds: "60+60x9",
+          hallux_ledger_backlog_waiting_seconds: "30+60x9",
+          'hallux_actions_running{actionner="kubernetes:tcpdump"}': "1x9",
+        },
+        at: "8m",
+        says: { description: "The oldest on which nothing runs was accepted 8m 30s ago." },
       },
     },
     silent: {
-      "each waits for half a minute": { series: { hallux_ledger_backlog_oldest_seconds: "30x9" }, at: "8m" },
-      "it did for three minutes": { series: { hallux_ledger_backlog_oldest_seconds: "90x3 0x9" }, at: "8m" },
+      "each waits for half a minute": { series: { hallux_ledger_backlog_waiting_seconds: "30x9" }, at: "8m" },
+      "it did for three minutes": { series: { hallux_ledger_backlog_waiting_seconds: "90x3 0x9" }, at: "8m" },
+      "captures of minutes run, and others come and go": {
+        series: {
+          hallux_ledger_backlog_events: "4x9",
+          hallux_ledger_backlog_oldest_seconds: "90+10x9",
+          hallux_ledger_backlog_waiting_seconds: "1x9",
+          'hallux_actions_running{actionner="kubernetes:tcpdump"}': "2x9",
+        },
+        at: "8m",
+      },
     },
   },
   HalluxRespondsLate: {

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { useCluster } from "../support/cluster.ts";
 import { kubeconfigVia, peerOf } from "../support/fault-proxy.ts";
+import { freePort } from "../support/free-ports.ts";
 import { allLabelled, makePods, stage } from "./stage.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
@@ -26,14 +26,6 @@ function commandOf(pid: string): readonly string[] {
   } catch {
     return [];
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 /** Another replica of the API server, on the same etcd: one that may be killed. */

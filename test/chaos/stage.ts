@@ -79,7 +79,7 @@ export async function stage(
   };
   const hallux = runHallux(["server", "-r", files.path("rules.yaml")], settings, [...nodeOptions, program]);
   const url = await hallux.listening();
-  await eventually(async () => (await fetch(`${url}/readyz`)).ok);
+  await eventually(async () => (await fetch(`${url}/readyz`)).ok, 60);
   const watch = watchOver(url, hallux.pid);
 
   return {
@@ -169,7 +169,7 @@ function watchOver(url: string, pid: number | undefined): Watch {
   let peakMemory = 0;
   const watching = (async () => {
     while (!stop.signal.aborted) {
-      const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) }).catch(String);
+      const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(30_000) }).catch(String);
       if (typeof answer === "string" || !answer.ok) {
         faults.push(typeof answer === "string" ? answer : `${answer.status}`);
       }

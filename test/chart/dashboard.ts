@@ -141,9 +141,15 @@ const pace: readonly Tile[] = [
     { expr: `max(${of("hallux_ledger_backlog_bytes")})`, legend: "waiting" },
     { expr: `max(${of("hallux_ledger_backlog_limit_bytes")})`, legend: "limit" },
   ]),
-  series("Oldest event waiting", "Time since the oldest event that is not finished was accepted", "s", [
-    { expr: `max(${of("hallux_ledger_backlog_oldest_seconds")})`, legend: "age" },
-  ]),
+  series(
+    "Oldest event",
+    "Time since the oldest event that is not finished was accepted, and the oldest on which no action runs",
+    "s",
+    [
+      { expr: `max(${of("hallux_ledger_backlog_oldest_seconds")})`, legend: "not finished" },
+      { expr: `max(${of("hallux_ledger_backlog_waiting_seconds")})`, legend: "waiting" },
+    ],
+  ),
   series(
     "Time to accept",
     "From the whole request to the durable event, half and 99 % of them",

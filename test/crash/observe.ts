@@ -7,10 +7,11 @@ const readers = 4;
 
 /** Without labels; 0 where nothing was counted yet, undefined where nobody answers. */
 export async function metricOf(url: string, name: string): Promise<number | undefined> {
-  const page = await fetch(`${url}/metrics`).then(
-    (answer) => answer.text(),
-    () => undefined,
-  );
+  const ask = () => fetch(`${url}/metrics`).then((answer) => answer.text());
+  // A kept connection may end just when it is used again: that is no process that has ended.
+  const page = await ask()
+    .catch(ask)
+    .catch(() => undefined);
   if (page !== undefined && !page.includes(`# HELP ${name} `)) {
     throw new Error(`/metrics does not tell ${name}`);
   }

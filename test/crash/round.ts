@@ -146,7 +146,7 @@ async function kill(hallux: HalluxProcess): Promise<void> {
 }
 
 async function mustBeKilled(hallux: HalluxProcess, otherwise: string): Promise<void> {
-  const exit = await Promise.race([hallux.exited, pause(1000)]);
+  const exit = await Promise.race([hallux.exited, pause(exitSeconds * 1000)]);
   if (exit?.signal !== "SIGKILL") {
     throw new Error(`${otherwise}:\n${hallux.output().slice(-2000)}`);
   }

@@ -9,15 +9,9 @@ import type { Ledger } from "../../src/ledger/ledger.ts";
 import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
 import { createNatsLedger } from "../../src/ledger/nats/ledger.ts";
 import { Secret } from "../../src/schema/secret.ts";
-import {
-  freePorts,
-  type NatsServer,
-  type NatsServerSettings,
-  natsBinaries,
-  startNats,
-  withoutNats,
-} from "../peers/nats.ts";
+import { type NatsServer, type NatsServerSettings, natsBinaries, startNats, withoutNats } from "../peers/nats.ts";
 import { eventOf } from "../support/events.ts";
+import { freePorts } from "../support/free-ports.ts";
 import { newDirectory } from "../support/sqlite-ledger.ts";
 import { acceptAll, closed, planned, take, taker } from "../support/ledger-contract.ts";
 import { createAccount } from "./account.ts";
@@ -120,6 +114,29 @@ describe.skipIf(binary === undefined)("nats ledger: who we are", () => {
     await ledger.close();
 
     expect(remarks).toEqual([expect.stringMatching(/forbids what the ledger needs.*STREAM\.PURGE/)]);
+  });
+
+  it("leaves the work to the others where it is not allowed to read", async () => {
+    const sick = '{ user: sick, password: p, permissions { publish: { deny: "$JS.API.CONSUMER.CREATE.>" } } }';
+    const { url } = await server({ config: `authorization { users: [{ user: well, password: p }, ${sick}] }` });
+    const settings = { ...settingsOf({ servers: [url], leaseMs: 5_000 }), password: new Secret("p") };
+    const well = await openLedger({ ...settings, user: "well" });
+    const other = await openLedger({ ...settings, user: "sick" });
+    const next = taker(well);
+
+    void taker(other)().catch(() => undefined);
+    const waiting = next();
+    await sleep(3_000);
+    const events = await acceptAll(
+      well,
+      Array.from({ length: 40 }, (_, n) => ({ pod: `shop/p-${n}` })),
+    );
+    const works = [await waiting];
+    while (works.length < events.length) {
+      works.push(await next());
+    }
+
+    expect(new Set(works.map(({ event }) => event.id))).toEqual(new Set(events.map(({ id }) => id)));
   });
 
   it("is refused with a wrong password, which stays a secret", async () => {

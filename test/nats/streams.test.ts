@@ -62,6 +62,25 @@ describe.skipIf(binary === undefined)("nats ledger: a stream that somebody else"
     expect(new Set(works.map(({ event }) => event.id))).toEqual(new Set(events.map(({ id }) => id)));
   });
 
+  it("removed and another replica made anew does not mislead one that takes over at that moment", async () => {
+    const { server, jsm } = await operator();
+    const settings = settingsOf({ servers: [server.url] });
+    const [one, other] = [await openLedger(settings), await openLedger(settings)];
+    await acceptAll(one, pods("before", 40));
+    await until(() => other.backlog().events === 40);
+
+    await jsm.streams.delete(namesFor(settings.prefix).events);
+    const events = pods("after", 4).map(eventOf);
+    for (const event of events) {
+      await send(event, one);
+    }
+    const works = await take(other, 4);
+
+    expect(works.map(({ event }) => [event.id, event.text]).sort()).toEqual(
+      events.map(({ id, text }) => [id, text]).sort(),
+    );
+  });
+
   it("took back to an earlier state is read from its beginning", async () => {
     const { server, nc } = await operator();
     const ledger = await openLedger(settingsOf({ servers: [server.url] }));
@@ -86,6 +105,37 @@ describe.skipIf(binary === undefined)("nats ledger: a stream that somebody else"
     await send(event, ledger);
 
     expect((await next()).event.id).toBe(event.id);
+  });
+
+  it("took back, and that has come as far again since, is read from its beginning by a replica that was away", async () => {
+    const { server, nc } = await operator();
+    const settings = settingsOf({ servers: [server.url] });
+    const detour = await detourTo(server.url);
+    const one = await openLedger(settings);
+    const away = await openLedger({ ...settings, servers: [detour.url] });
+    const [store, copy] = ["store", "copy"].map((name) => join(server.directory, name)) as [string, string];
+    await nc.close();
+    await server.stop();
+    cpSync(store, copy, { recursive: true });
+    await server.start();
+    for (const event of pods("lost", 10).map(eventOf)) {
+      await send(event, one);
+    }
+    await until(() => away.backlog().events === 10);
+
+    detour.block();
+    await server.stop("SIGKILL");
+    rmSync(store, { recursive: true });
+    cpSync(copy, store, { recursive: true });
+    await server.start();
+    const events = pods("late", 30).map(eventOf);
+    for (const event of events) {
+      await send(event, one);
+    }
+    detour.open();
+    const works = await take(away, 30);
+
+    expect(new Set(works.map(({ event }) => event.id))).toEqual(new Set(events.map(({ id }) => id)));
   });
 
   it("has emptied leaves nothing behind that waits for ever", async () => {

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../support/free-ports.ts";
+import { until } from "../support/until.ts";
 
 const binary = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "hallux-peers", "minio", "minio");
 
@@ -55,24 +55,14 @@ export async function startMinio(): Promise<MinioServer> {
   };
 }
 
-async function answering(url: string, child: ChildProcess): Promise<void> {
-  while (child.exitCode === null) {
-    const status = await fetch(url).then(
-      (response) => response.status,
-      () => 0,
-    );
-    if (status === 200) {
-      return;
+function answering(url: string, child: ChildProcess): Promise<void> {
+  return until(`MinIO answers at ${url}`, () => {
+    if (child.exitCode !== null) {
+      throw new Error(`MinIO ended with ${child.exitCode}`);
     }
-    await sleep(50);
-  }
-  throw new Error(`MinIO ended with ${child.exitCode}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { readonly port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+    return fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  });
 }

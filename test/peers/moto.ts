@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../support/free-ports.ts";
+import { until } from "../support/until.ts";
 
 const version = "5.2.5";
 const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "hallux-peers", `moto-${version}`);
@@ -29,12 +29,12 @@ export async function startMoto(python: string): Promise<Moto> {
   const child = spawn(python, [program, String(port)], { stdio: "ignore" });
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const url = `http://127.0.0.1:${port}`;
-  while (!(await answers(`${url}/moto-api/data.json`))) {
+  await until(`moto answers at ${url}`, () => {
     if (child.exitCode !== null) {
       throw new Error(`moto ended with ${child.exitCode}`);
     }
-    await sleep(50);
-  }
+    return answers(`${url}/moto-api/data.json`);
+  });
   return {
     url,
     enforcePermissions: async () => void (await fetch(`${url}/moto-api/reset-auth`, { method: "POST", body: "0" })),
@@ -46,16 +46,8 @@ export async function startMoto(python: string): Promise<Moto> {
 }
 
 function answers(url: string): Promise<boolean> {
-  return fetch(url).then(
+  return fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  const { port } = server.address() as { readonly port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

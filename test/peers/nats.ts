@@ -1,9 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createConnection } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../support/free-ports.ts";
+import { until } from "../support/until.ts";
 
 /** A nats-server that is installed here. */
 export interface NatsBinary {
@@ -91,34 +92,21 @@ function processOf({ path }: NatsBinary, directory: string, url: string): NatsSe
   };
 }
 
-async function answering(url: string, child: ChildProcess): Promise<void> {
-  const { hostname, port } = new URL(url);
-  const { createConnection } = await import("node:net");
-  while (child.exitCode === null) {
-    const socket = createConnection({ host: hostname, port: Number(port) });
-    const answers = await new Promise<boolean>((resolve) => {
-      socket.once("data", () => resolve(true)).once("error", () => resolve(false));
-    });
-    socket.destroy();
-    if (answers) {
-      return;
+function answering(url: string, child: ChildProcess): Promise<void> {
+  return until(`nats-server answers at ${url}`, () => {
+    if (child.exitCode !== null) {
+      throw new Error(`nats-server ended with ${child.exitCode}`);
     }
-    await sleep(20);
-  }
-  throw new Error(`nats-server ended with ${child.exitCode}`);
+    return greets(new URL(url));
+  });
 }
 
-/** On which nobody listens. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+function greets({ hostname, port }: URL): Promise<boolean> {
+  const socket = createConnection({ host: hostname, port: Number(port), timeout: 5_000 });
+  return new Promise<boolean>((resolve) => {
+    socket.once("data", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("timeout", () => resolve(false));
+  }).finally(() => socket.destroy());
 }
 
 function findBinaries(): NatsBinary[] {

@@ -98,14 +98,16 @@ export async function useCluster(): Promise<TestCluster> {
 /** Polls until the check gives something other than undefined or false. */
 export async function eventually<T>(check: () => Promise<T | undefined | false>, seconds = 20): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
-  while (Date.now() < deadline) {
+  for (;;) {
     const found = await check();
     if (found !== undefined && found !== false) {
       return found;
     }
+    if (Date.now() > deadline) {
+      throw new Error(`it did not happen within ${seconds} s: ${check}`);
+    }
     await pause(50);
   }
-  throw new Error(`it did not happen within ${seconds} s: ${check}`);
 }
 
 /** Of a container that stays up and does nothing. */

@@ -70,12 +70,12 @@ function attach(child: ChildProcessByStdio<null, Readable, Readable>): HalluxPro
     });
   }
   createInterface({ input: child.stdout }).on("line", (line) => {
-    log.push(...parsed(line));
+    log.push(...parsed(line, child.stdout.readableEnded));
     watchers.forEach((look) => void look());
   });
   const exited = new Promise<Exit>((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
 
-  const logged: HalluxProcess["logged"] = (fits, seconds = 20) =>
+  const logged: HalluxProcess["logged"] = (fits, seconds = 40) =>
     new Promise((resolve, reject) => {
       const look = () => {
         const found = log.find(fits);
@@ -103,7 +103,6 @@ function attach(child: ChildProcessByStdio<null, Readable, Readable>): HalluxPro
     exited,
     async listening() {
       const { address, port, tls } = await logged(({ msg }) => msg === "hallux is listening");
-      await logged(({ msg }) => msg === "hallux is listening");
       return `${tls ? "https" : "http"}://${address === "0.0.0.0" ? "127.0.0.1" : address}:${port}`;
     },
     signal: (signal) => void child.kill(signal),
@@ -114,6 +113,14 @@ function attach(child: ChildProcessByStdio<null, Readable, Readable>): HalluxPro
   };
 }
 
-function parsed(line: string): LogLine[] {
-  return line.startsWith("{") ? [JSON.parse(line)] : [];
+/** What a killed process wrote last may be half a line, which is none. */
+function parsed(line: string, isLast: boolean): LogLine[] {
+  try {
+    return line.startsWith("{") ? [JSON.parse(line)] : [];
+  } catch (error) {
+    if (isLast) {
+      return [];
+    }
+    throw error;
+  }
 }

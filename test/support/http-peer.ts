@@ -26,6 +26,8 @@ export async function httpPeer(answer: (request: SeenRequest, response: ServerRe
     answer(request, response);
   };
   const server = createServer(listener).listen(0, "127.0.0.1");
+  // A kept connection that is ended just when it is used again would be a fault that nobody asked for.
+  server.keepAliveTimeout = 600_000;
   await new Promise((resolve) => server.once("listening", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

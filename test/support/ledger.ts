@@ -20,9 +20,13 @@ export function memoryLedger(): Promise<Ledger> {
   return createSqliteLedger({ ...roomyLedger(":memory:"), thread: false });
 }
 
-/** Resolves when every accepted event is finished. */
-export async function idle(ledger: Pick<Ledger, "backlog">): Promise<void> {
-  while (ledger.backlog().events > 0) {
+/** Resolves when every accepted event is finished. Rejects where that takes too long. */
+export async function idle(ledger: Pick<Ledger, "backlog">, seconds = 25): Promise<void> {
+  const deadline = performance.now() + seconds * 1000;
+  for (let { events } = ledger.backlog(); events > 0; { events } = ledger.backlog()) {
+    if (performance.now() > deadline) {
+      throw new Error(`${events} events are still not finished after ${seconds} s`);
+    }
     await sleep(2);
   }
 }

@@ -14,5 +14,9 @@ export function workplace(files: Readonly<Record<string, string>>): Workplace {
   for (const [name, text] of Object.entries(files)) {
     writeFileSync(path(name), text);
   }
-  return { directory, path, [Symbol.dispose]: () => rmSync(directory, { recursive: true }) };
+  return {
+    directory,
+    path,
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }),
+  };
 }

@@ -31,7 +31,8 @@ export function createKubernetes(options: { readonly kubeconfig: KubeconfigSourc
     real: deferred(async () => (await open()).real),
     dryRun: deferred(async () => (await open()).dryRun),
     load: async () => void (await open()),
-    close: async () => (await opening)?.close(),
+    // What fails to load has nothing open.
+    close: async () => (await opening?.catch(() => undefined))?.close(),
   };
 }
 

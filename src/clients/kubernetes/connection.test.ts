@@ -6,11 +6,13 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocketServer } from "ws";
 import { ActionError } from "../../catalogue/errors.ts";
 import { createKubernetes, type KubeconfigSource } from "./adapter.ts";
 import type { Kubernetes, Pod } from "./port.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const cart = { kind: "pod", namespace: "shop", name: "cart-1", uid: undefined } as const;
 const pod = cart as unknown as Pod;
@@ -355,6 +357,18 @@ describe("a kubeconfig that cannot be loaded", () => {
     const found = await kubernetes.getPod(cart, inTime());
 
     expect(found.name).toBe("cart-1");
+  });
+});
+
+describe("closing the clients", () => {
+  it("is no failure where the kubeconfig just fails to load", async () => {
+    const kubernetes = createKubernetes({ kubeconfig: { from: "text", text: "kind: Config" } });
+    const loading = kubernetes.load();
+
+    const [closed, loaded] = await Promise.allSettled([kubernetes.close(), loading]);
+
+    expect(closed).toEqual({ status: "fulfilled", value: undefined });
+    expect(loaded).toMatchObject({ status: "rejected", reason: { code: "unavailable" } });
   });
 });
 

@@ -1,9 +1,11 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { eventually } from "../../../test/support/cluster.ts";
 import { credentialPlugin, tokenFile } from "./credentials.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 async function directory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "hallux-"));
@@ -26,20 +28,23 @@ function isAlive(pid: number): boolean {
 describe("a credential plugin", () => {
   it("that hangs is killed, and who waits for it is told", async () => {
     const pidFile = join(await directory(), "pid");
-    const args = [
-      "-e",
-      `require("fs").writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => {}, 1000)`,
-    ];
-    const plugin = credentialPlugin({ command: process.execPath, args }, setting(2000));
+    const plugin = credentialPlugin(
+      { command: "sh", args: ["-c", 'echo $$ >"$0"; exec sleep 1000', pidFile] },
+      setting(500),
+    );
 
-    await expect(plugin.current()).rejects.toThrow("did not end in time");
+    // On a machine that stands still it may be killed before it says who it is.
+    const pid = await vi.waitFor(async () => {
+      await expect(plugin.current()).rejects.toThrow("did not end in time");
+      expect(await readFile(pidFile, "utf8")).toMatch(/^\d+\n$/);
+      return Number(await readFile(pidFile, "utf8"));
+    }, 20_000);
 
-    const pid = Number(await readFile(pidFile, "utf8"));
     await eventually(async () => !isAlive(pid));
   });
 
   it("whose own children keep its output open holds nobody up", async () => {
-    const plugin = credentialPlugin({ command: "sh", args: ["-c", "sleep 5 & wait"] }, setting(300));
+    const plugin = credentialPlugin({ command: "sh", args: ["-c", "sleep 60 & wait"] }, setting(300));
 
     await expect(plugin.current()).rejects.toThrow("did not end in time");
   });

@@ -2,7 +2,7 @@ import { JetStreamApiError } from "@nats-io/jetstream";
 import { LedgerUnavailable } from "../ledger.ts";
 import { Conflict, type Link, noteHeader, noteIn } from "./link.ts";
 import { type Names, tokenOf } from "./names.ts";
-import type { Entry, FinishedNote, Picture } from "./picture.ts";
+import type { Entry, EventNote, FinishedNote, Picture } from "./picture.ts";
 
 export interface FinishPeers {
   readonly link: Link;
@@ -16,14 +16,19 @@ const maximumBytesExceeded = 10077;
  * Puts a short note in the event's place: in one step the event is gone, what repeats it is still known, and each replica reads
  * that it is finished.
  */
-export async function finish(entry: Entry, peers: FinishPeers): Promise<void> {
+export async function finish({ id }: Entry, peers: FinishPeers): Promise<void> {
   const { picture } = peers;
+  // Not the one that was given: the stream may have been taken back or made anew since. What is not in it needs no note.
+  const entry = picture.unfinished(id);
+  if (entry === undefined) {
+    return;
+  }
   if (picture.shares(entry)) {
     await finishAmongOthers(entry, peers);
   } else {
     await finishAlone(entry, peers);
   }
-  picture.settle(entry.id);
+  picture.settle(id);
 }
 
 async function finishAlone(entry: Entry, peers: FinishPeers, expected = entry.sequence): Promise<void> {
@@ -52,10 +57,20 @@ async function finishAmongOthers(entry: Entry, peers: FinishPeers): Promise<void
 }
 
 /** We have written it before without hearing so, or another replica has. */
-async function isFinished({ id, subject }: Entry, link: Link, names: Names): Promise<boolean> {
-  const last = await link.last(names.events, subject);
-  const note = last && noteIn<FinishedNote>(last.header.get(noteHeader));
-  return note === undefined || (note.id === id && note.finished === true);
+async function isFinished(entry: Entry, link: Link, names: Names): Promise<boolean> {
+  const last = await link.last(names.events, entry.subject);
+  if (last === undefined) {
+    // A server of 2.9 that was killed may know no message of a subject that has one.
+    return !(await isStored(entry, link, names));
+  }
+  const note = noteIn<FinishedNote>(last.header.get(noteHeader));
+  return note.id === entry.id && note.finished === true;
+}
+
+/** Whether the event is where it was: not another one, in a stream that was made anew and that we have not read yet. */
+async function isStored({ id, sequence }: Entry, link: Link, names: Names): Promise<boolean> {
+  const stored = await link.at(names.events, sequence);
+  return stored !== undefined && noteIn<EventNote>(stored.header.get(noteHeader)).id === id;
 }
 
 function noteOf({ id, at }: Entry): string {
@@ -63,8 +78,11 @@ function noteOf({ id, at }: Entry): string {
   return JSON.stringify(note);
 }
 
-async function remove({ sequence }: Entry, { link, names }: FinishPeers): Promise<void> {
-  await link.perform(({ jsm }) => jsm.streams.deleteMessage(names.events, sequence, false)).catch(unlessUnavailable);
+async function remove(entry: Entry, { link, names }: FinishPeers): Promise<void> {
+  if (await isStored(entry, link, names)) {
+    const { sequence } = entry;
+    await link.perform(({ jsm }) => jsm.streams.deleteMessage(names.events, sequence, false)).catch(unlessUnavailable);
+  }
 }
 
 /** Without its event a record means nothing; what is left of it goes when the stream is trimmed. */

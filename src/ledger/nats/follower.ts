@@ -1,5 +1,6 @@
 import { AckPolicy, DeliverPolicy, type StreamInfo } from "@nats-io/jetstream";
 import { createInbox, type Msg, type MsgHdrs, nanos, type Subscription } from "@nats-io/transport-node";
+import { LedgerUnavailable } from "../ledger.ts";
 import { noteHeader } from "./link.ts";
 import type { Client, Session } from "./session.ts";
 
@@ -13,9 +14,9 @@ export interface Delivery {
 
 /** Reads a stream from its first message on, each once and in order, for ever: over lost connections and restarted servers. */
 export interface Follower {
-  /** The last message that was read. */
-  position(): number;
-  /** Resolves when this message is read, or a later one. */
+  /** Whether what was read is of the stream that this tells of, not of one before it. */
+  isOf(stream: StreamInfo): boolean;
+  /** Resolves when this message is read, or a later one. Rejects with `LedgerUnavailable` where it never will be. */
   reached(sequence: number): Promise<void>;
   stop(): void;
 }
@@ -25,6 +26,13 @@ export interface FollowerOptions {
   deliver(delivery: Delivery): void;
   /** The stream was made anew, or has lost its end: what was read before counts no more. */
   reset(): void;
+}
+
+/** Where a message is in the stream, which of those that this consumer was sent it is, and when it was stored. */
+interface Place {
+  readonly sequence: number;
+  readonly ordinal: number;
+  readonly storedAt: string;
 }
 
 /** One consumer at the server, and what has come of it. */
@@ -51,41 +59,44 @@ const heartbeatMs = 1_000;
 const silenceMs = 3_500;
 const idleStatus = 100;
 const againMs = 50;
+const notRead = "the stream is not read any more";
+const beginning = { sequence: 0, storedAt: "" };
 
 export function follow(session: Session, { stream, deliver, reset }: FollowerOptions): Follower {
-  const waiting = new Map<() => void, number>();
-  let position = 0;
+  const waiting = createWaiting();
+  /** What was read last. */
+  let last: Pick<Place, "sequence" | "storedAt"> = beginning;
   let created: string | undefined;
   let reading: Reading | undefined;
   let stopped = false;
 
-  const read = (delivery: Delivery) => {
-    position = delivery.sequence;
-    deliver(delivery);
-    for (const [resolve, sequence] of waiting) {
-      if (sequence <= position) {
-        waiting.delete(resolve);
-        resolve();
-      }
-    }
+  const read = (message: Msg, place: Place) => {
+    last = place;
+    const { sequence } = place;
+    deliver({ sequence, subject: message.subject, note: message.headers?.get(noteHeader) ?? "", body: message.data });
+    waiting.reached(sequence);
   };
   const end = () => {
     reading?.subscription.unsubscribe();
     reading = undefined;
   };
+  const take = (message: Msg, begun: Reading) => {
+    const { client } = begun;
+    const received = receive(message, begun, { last, read });
+    if (received === "gap") {
+      end();
+      setTimeout(() => (reading === undefined && !stopped ? begin(client) : undefined), againMs);
+    } else if (received === "quiet") {
+      lookForMore(begun);
+    } else if (received === "other") {
+      restart(client);
+    }
+  };
   const begin = (client: Client) => {
     end();
-    const begun = subscribe(client, (message) => {
-      const received = begun === reading ? receive(message, begun, { position, read }) : undefined;
-      if (received === "gap") {
-        end();
-        setTimeout(() => (reading === undefined && !stopped ? begin(client) : undefined), againMs);
-      } else if (received === "quiet") {
-        lookForMore(begun);
-      }
-    });
+    const begun = subscribe(client, (message) => (begun === reading ? take(message, begun) : undefined));
     reading = begun;
-    const known = position;
+    const known = last.sequence;
     const check = (found: StreamInfo) => {
       if (begun !== reading) {
         return;
@@ -93,18 +104,23 @@ export function follow(session: Session, { stream, deliver, reset }: FollowerOpt
       const isOther = created !== undefined && (found.created !== created || found.state.last_seq < known);
       created = found.created;
       if (isOther) {
-        position = 0;
-        reset();
-        begin(client);
+        restart(client);
       }
     };
-    requestFrom(known + 1, stream, begun).then(check, (error: unknown) => session.doubt(client, error));
+    // The last one again: where another has its place, the stream was taken back and has gone on since.
+    requestFrom(Math.max(1, known), stream, begun).then(check, (error: unknown) => session.doubt(client, error));
+  };
+  const restart = (client: Client) => {
+    last = beginning;
+    waiting.giveUp("the stream is another one now: it is read from its beginning");
+    reset();
+    begin(client);
   };
   /** A server may leave out the last messages, or forget to send them: nothing that came after them would tell. */
   const lookForMore = (quiet: Reading) => {
-    const known = position;
+    const known = last.sequence;
     const check = (isMore: boolean) => {
-      if (isMore && quiet === reading && known === position) {
+      if (isMore && quiet === reading && known === last.sequence) {
         begin(quiet.client);
       }
     };
@@ -118,13 +134,44 @@ export function follow(session: Session, { stream, deliver, reset }: FollowerOpt
   }, heartbeatMs);
 
   return {
-    position: () => position,
-    reached: (sequence) =>
-      sequence <= position ? Promise.resolve() : new Promise((resolve) => waiting.set(resolve, sequence)),
+    isOf: (found) => found.created === created,
+    async reached(sequence) {
+      if (stopped) {
+        throw new LedgerUnavailable(notRead);
+      }
+      await (sequence > last.sequence ? waiting.until(sequence) : undefined);
+    },
     stop() {
       stopped = true;
       clearInterval(watchdog);
+      waiting.giveUp(notRead);
       end();
+    },
+  };
+}
+
+/** Who waits for which message. */
+function createWaiting() {
+  const waiting = new Map<PromiseWithResolvers<void>, number>();
+  return {
+    until(sequence: number): Promise<void> {
+      const done = Promise.withResolvers<void>();
+      waiting.set(done, sequence);
+      return done.promise;
+    },
+    reached(sequence: number) {
+      for (const [done, awaited] of waiting) {
+        if (awaited <= sequence) {
+          waiting.delete(done);
+          done.resolve();
+        }
+      }
+    },
+    giveUp(reason: string) {
+      for (const done of waiting.keys()) {
+        done.reject(new LedgerUnavailable(reason));
+      }
+      waiting.clear();
     },
   };
 }
@@ -156,24 +203,30 @@ async function requestFrom(sequence: number, stream: string, reading: Reading): 
   return client.jsm.streams.info(stream);
 }
 
-type Received = "gap" | "quiet" | undefined;
+/** `other`: in the place of the message that was read last there is another one. */
+type Received = "gap" | "quiet" | "other" | undefined;
 
 function receive(
   message: Msg,
   reading: Reading,
-  { position, read }: { readonly position: number; readonly read: (delivery: Delivery) => void },
+  { last, read }: { readonly last: Pick<Place, "sequence" | "storedAt">; read(message: Msg, place: Place): void },
 ): Received {
   reading.heardAt = performance.now();
   const { headers } = message;
   if (headers?.code === idleStatus) {
     return answerStatus(message, headers, reading);
   }
-  const { sequence, ordinal } = placeOf(message);
+  const place = placeOf(message);
   reading.received += 1;
-  if (ordinal !== reading.received || !isWhole(position, sequence, reading.gaps)) {
+  if (place.sequence === last.sequence && place.storedAt !== last.storedAt) {
+    return "other";
+  }
+  if (place.ordinal !== reading.received || !isWhole(last.sequence, place.sequence, reading.gaps)) {
     return "gap";
   }
-  read({ sequence, subject: message.subject, note: headers?.get(noteHeader) ?? "", body: message.data });
+  if (place.sequence > last.sequence) {
+    read(message, place);
+  }
   return undefined;
 }
 
@@ -191,14 +244,19 @@ function answerStatus(message: Msg, headers: MsgHdrs, { client, received }: Read
   return sent === "" || stalled !== "" ? undefined : "quiet";
 }
 
-/** A server before 2.10 may leave out messages that are there: where some are missing they must have been deleted. */
-function isWhole(position: number, sequence: number, gaps: Extent | undefined): boolean {
-  for (let missing = position + 1; gaps !== undefined && missing < sequence; missing++) {
-    if (missing >= gaps.first && !gaps.deleted.has(missing)) {
-      return false;
+/** Whether it holds a message. */
+function isAnyIn({ first, last, deleted }: Extent): boolean {
+  for (let sequence = first; sequence <= last; sequence++) {
+    if (!deleted.has(sequence)) {
+      return true;
     }
   }
-  return true;
+  return false;
+}
+
+/** A server before 2.10 may leave out messages that are there: where some are missing they must have been deleted. */
+function isWhole(position: number, sequence: number, gaps: Extent | undefined): boolean {
+  return gaps === undefined || !isAnyIn({ ...gaps, first: Math.max(gaps.first, position + 1), last: sequence - 1 });
 }
 
 async function gapsIn(stream: string, client: Client): Promise<Extent | undefined> {
@@ -219,15 +277,14 @@ async function isMoreIn(stream: string, reading: Reading, position: number): Pro
     return false;
   }
   const { first, last, deleted } = await extentOf(stream, reading.client);
-  const sequences = Array.from({ length: last - position }, (_, n) => position + 1 + n);
-  const isMore = sequences.some((sequence) => sequence >= first && !deleted.has(sequence));
+  const isMore = isAnyIn({ first: Math.max(first, position + 1), last, deleted });
   reading.end = isMore ? reading.end : last;
   return isMore;
 }
 
-/** In the stream, and among what this consumer was sent: `$JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.ordinal…` */
-function placeOf({ reply = "" }: Msg): { readonly sequence: number; readonly ordinal: number } {
+/** In `$JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.ordinal.storedAt…` */
+function placeOf({ reply = "" }: Msg): Place {
   const tokens = reply.split(".");
   const from = tokens.length === 9 ? 5 : 7;
-  return { sequence: Number(tokens[from]), ordinal: Number(tokens[from + 1]) };
+  return { sequence: Number(tokens[from]), ordinal: Number(tokens[from + 1]), storedAt: tokens[from + 2] ?? "" };
 }

@@ -11,12 +11,15 @@ export interface Lease {
   readonly key: string;
   /** Fires before another process can have it. */
   readonly lost: AbortSignal;
+  /** Whether it is to be trusted at this moment: after this process stood still, `lost` may have yet to fire. Once false, for ever. */
+  isGood(): boolean;
   release(): Promise<void>;
 }
 
 /**
- * What one process at a time may have: a message in a stream that forgets after `leaseMs`, written again as long as its holder
- * lives. The server's compare-and-set on the subject decides; what is known here only says when it is worth asking.
+ * What one process at a time may have: a message that its holder writes again as long as it lives. The server's compare-and-set on
+ * the subject decides; what is known here only says when it is worth asking. The stream forgets a message after `leaseMs`. Where it
+ * does not, whoever has known the message for so long may overwrite it: its holder trusts it less long, from before it was written.
  */
 export interface Leases {
   /** Undefined where somebody else has it, or NATS does not answer. */
@@ -44,6 +47,14 @@ export interface LeasesOptions {
 interface Note {
   readonly key: string;
   readonly holder?: string | undefined;
+  /** Another one each time its holder writes it: a stream that was made anew has the same sequences again. */
+  readonly beat?: number | undefined;
+}
+
+/** A lease as it was read, and when: by our clock. */
+interface Seen extends Note {
+  readonly sequence: number;
+  readonly at: number;
 }
 
 interface Held {
@@ -62,26 +73,27 @@ const trusted = 0.75;
 
 export function createLeases(options: LeasesOptions): Leases {
   const { session, link, names, holder, leaseMs } = options;
-  const seen = new Map<string, Note & { readonly at: number }>();
+  const seen = new Map<string, Seen>();
   const changes = createBell();
   const keeper = createKeeper(options);
   const follower = follow(session, {
     stream: names.leases,
-    reset: () => seen.clear(),
-    deliver: ({ note }) => {
-      const { key, holder } = noteIn<Note>(note);
+    // Whoever had a lease in the former stream trusts it until it hears otherwise: what was seen of it still counts.
+    reset: () => undefined,
+    deliver: ({ note, sequence }) => {
+      const { key, holder, beat } = noteIn<Note>(note);
       if (key !== undefined) {
-        seen.set(key, { key, holder, at: performance.now() });
+        seen.set(key, { key, holder, beat, sequence, at: performance.now() });
         changes.ring();
       }
     },
   });
   const asking = new Set<string>();
-  const isHeld = (note: Note & { readonly at: number }) =>
-    note.holder !== undefined && performance.now() - note.at < leaseMs;
+  const isHeld = (note: Seen) => note.holder !== undefined && performance.now() - note.at < leaseMs;
+  /** As long again as it is worth asking for what may be outlived. */
   const forgetting = setInterval(() => {
     for (const [key, note] of seen) {
-      if (performance.now() - note.at > leaseMs) {
+      if (performance.now() - note.at > 2 * leaseMs) {
         seen.delete(key);
       }
     }
@@ -89,6 +101,20 @@ export function createLeases(options: LeasesOptions): Leases {
   const taken = (key: string) => {
     const note = seen.get(key);
     return note !== undefined && note.holder !== holder && isHeld(note);
+  };
+
+  const isFree = (key: string, last: StoredMsg | undefined) => {
+    const found = noteOf(last);
+    // Where it says that we have it, we wrote so without hearing that it was stored.
+    if (last === undefined || found.holder === undefined || found.holder === holder) {
+      return true;
+    }
+    const known = seen.get(key);
+    if (known?.sequence === last.seq && known.beat === found.beat) {
+      return !isHeld(known);
+    }
+    seen.set(key, { ...found, key, sequence: last.seq, at: performance.now() });
+    return false;
   };
 
   return {
@@ -100,9 +126,7 @@ export function createLeases(options: LeasesOptions): Leases {
       const asked = performance.now();
       try {
         const last = await link.last(names.leases, subjectOf(key, names));
-        // Where it says that we have it, we wrote so without hearing that it was stored.
-        const free = [undefined, holder].includes(holderIn(last));
-        return free ? await keeper.take(key, { expected: last?.seq ?? 0, asked }) : undefined;
+        return isFree(key, last) ? await keeper.take(key, { expected: last?.seq ?? 0, asked }) : undefined;
       } catch (error) {
         return pass(error);
       } finally {
@@ -125,9 +149,9 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   const mine = new Map<string, Held>();
   /** They are lost, and what ran under them may still be ending. */
   const ending = new Set<string>();
+  const write = createWriter(link, names);
 
-  const write = (note: Note, expected: number) =>
-    link.publish({ subject: subjectOf(note.key, names), note: JSON.stringify(note), body: "", expected });
+  const isGood = (held: Held) => mine.get(held.lease.key) === held && performance.now() <= held.goodUntil;
   const drop = (held: Held, reason: string) => {
     const { key } = held.lease;
     mine.delete(key);
@@ -146,12 +170,14 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   const renew = async (held: Held) => {
     const asked = performance.now();
     const { key } = held.lease;
-    if (mine.get(key) !== held) {
+    if (!isGood(held)) {
       return;
     }
     try {
       held.sequence = await write({ key, holder }, held.sequence);
-      held.goodUntil = asked + leaseMs * trusted;
+      if (isGood(held)) {
+        held.goodUntil = asked + leaseMs * trusted;
+      }
     } catch (error) {
       pass(error);
       if (error instanceof Conflict) {
@@ -162,7 +188,7 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   /** Where we wrote it without hearing so, it is still ours: as long as it says, if it is renewed now. */
   const recheck = async (held: Held) => {
     const last = await link.last(names.leases, subjectOf(held.lease.key, names));
-    if (last !== undefined && holderIn(last) === holder) {
+    if (last !== undefined && noteOf(last).holder === holder) {
       held.sequence = last.seq;
       await renew(held);
     } else if (mine.get(held.lease.key) === held) {
@@ -191,7 +217,7 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
     async take(key: string, { expected, asked }: { readonly expected: number; readonly asked: number }) {
       const lost = new AbortController();
       const sequence = await write({ key, holder }, expected);
-      const lease: Lease = { key, lost: lost.signal, release: () => release(held) };
+      const lease: Lease = { key, lost: lost.signal, isGood: () => isGood(held), release: () => release(held) };
       const goodUntil = asked + leaseMs * trusted;
       const held: Held = { lease, lost, sequence, goodUntil, renewing: Promise.resolve() };
       mine.set(key, held);
@@ -204,12 +230,21 @@ function createKeeper({ link, names, holder, leaseMs }: LeasesOptions) {
   };
 }
 
+function createWriter(link: Link, names: Names) {
+  let beat = 0;
+  return (note: Omit<Note, "beat">, expected: number): Promise<number> => {
+    beat += 1;
+    const text = JSON.stringify({ ...note, beat });
+    return link.publish({ subject: subjectOf(note.key, names), note: text, body: "", expected });
+  };
+}
+
 function subjectOf(key: string, names: Names): string {
   return names.subject("lease", tokenOf(key));
 }
 
-function holderIn(last: StoredMsg | undefined): string | undefined {
-  return last && noteIn<Note>(last.header.get(noteHeader)).holder;
+function noteOf(last: StoredMsg | undefined): Partial<Note> {
+  return last === undefined ? {} : noteIn<Note>(last.header.get(noteHeader));
 }
 
 /** What cannot be written now is tried again at the next beat, or forgotten by the server in time. */

@@ -6,7 +6,7 @@ import { rememberedKeys } from "../deduplication.ts";
 import { type Acceptance, type Hold, type Ledger, LedgerUnavailable, type Room, type Work } from "../ledger.ts";
 import { accept } from "./accept.ts";
 import type { NatsServerOptions } from "./connect.ts";
-import { follow } from "./follower.ts";
+import { type Follower, follow } from "./follower.ts";
 import { createHistory, type History } from "./history.ts";
 import { createLeases, type Leases } from "./leases.ts";
 import { createLink, type Link, type Message } from "./link.ts";
@@ -43,6 +43,7 @@ interface Peers {
   readonly session: Session;
   readonly link: Link;
   readonly names: Names;
+  readonly follower: Follower;
   readonly picture: Picture;
   readonly history: History;
   readonly leases: Leases;
@@ -51,6 +52,8 @@ interface Peers {
   readonly bell: Bell;
   readonly state: { closed: boolean; takers: number; refusal: string | undefined; trimmed: number };
 }
+
+type Stream = Pick<Peers, "link" | "names" | "picture" | "follower">;
 
 const usualLeaseMs = 20_000;
 const balanceMs = 250;
@@ -93,7 +96,7 @@ export async function createNatsLedger(options: NatsLedgerOptions): Promise<Ledg
   const catchUp = async () => {
     const sequence = await link.publish(markOf(id, names));
     await before(readMs, follower.reached(sequence));
-    await settleTrimmed({ link, names, picture });
+    await settleTrimmed({ link, names, picture, follower });
   };
   const parts = createParts({
     ...{ leases, id, balanceMs, catchUp },
@@ -112,7 +115,7 @@ export async function createNatsLedger(options: NatsLedgerOptions): Promise<Ledg
     rouse: bell.ring,
     barred: () => (state.closed ? closedReason : undefined),
   });
-  const peers: Peers = { options, session, link, names, picture, history, leases, parts, turns, bell, state };
+  const peers: Peers = { options, session, link, names, follower, picture, history, leases, parts, turns, bell, state };
   const tending = setInterval(() => tend(peers, id).catch(unlessUnavailable), tendMs);
 
   await session.tried();
@@ -120,9 +123,9 @@ export async function createNatsLedger(options: NatsLedgerOptions): Promise<Ledg
   return ledgerOf(peers, async () => {
     await before(closeMs, link.settled()).catch(unlessUnavailable);
     clearInterval(tending);
+    follower.stop();
     await parts.close();
     await leases.close();
-    follower.stop();
     await session.close();
   });
 }
@@ -251,13 +254,14 @@ function refuseClosed({ closed }: Peers["state"]): void {
 }
 
 /** Finds out whether what was refused is taken again, and removes what is needed no more. */
-async function tend({ state, parts, picture, link, names }: Peers, id: string): Promise<void> {
+async function tend(peers: Peers, id: string): Promise<void> {
+  const { state, parts, picture, link, names } = peers;
   if (state.refusal !== undefined) {
     await link.publish(markOf(id, names)).then(() => {
       state.refusal = undefined;
     });
   }
-  await settleTrimmed({ link, names, picture });
+  await settleTrimmed(peers);
   const seq = picture.surplus(rememberedKeys);
   if (parts.leaseOf(0) !== undefined && seq >= state.trimmed + trimStep) {
     await link.perform(({ jsm }) => jsm.streams.purge(names.events, { seq }));
@@ -265,10 +269,13 @@ async function tend({ state, parts, picture, link, names }: Peers, id: string): 
   }
 }
 
-/** What is finished and trimmed before we read it is finished for us, too. */
-async function settleTrimmed({ link, names, picture }: Pick<Peers, "link" | "names" | "picture">): Promise<void> {
-  const { state } = await link.perform(({ jsm }) => jsm.streams.info(names.events));
-  picture.settleBefore(state.first_seq);
+/** What is finished and trimmed before we read it is finished for us, too. Rejects where it is another stream that we have read. */
+async function settleTrimmed({ link, names, picture, follower }: Stream): Promise<void> {
+  const found = await link.perform(({ jsm }) => jsm.streams.info(names.events));
+  if (!follower.isOf(found)) {
+    throw new LedgerUnavailable("the stream of events was made anew: it is read from its beginning");
+  }
+  picture.settleBefore(found.state.first_seq);
 }
 
 /** A message that means nothing: it is stored after all that was stored before, and each replica reads it after that. */

@@ -34,21 +34,14 @@ export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }
   const beat = setInterval(stir.ring, balanceMs);
   let wanted = false;
   let closed = false;
-  let membership: Lease | undefined;
+  const membership = createMembership({ leases, id, catchUp });
 
   const leaseOf = (part: number) => {
     const lease = ours.get(part);
-    return lease?.lost.aborted === true ? undefined : lease;
+    return lease?.isGood() === true ? lease : undefined;
   };
-  const share = async () => {
-    if (!wanted) {
-      return 0;
-    }
-    if (membership === undefined || membership.lost.aborted) {
-      membership = await leases.take(replicaKeys + id);
-    }
-    return Math.ceil(parts / Math.max(1, leases.count(replicaKeys)));
-  };
+  const share = async () =>
+    wanted && (await membership.join()) ? Math.ceil(parts / Math.max(1, leases.count(replicaKeys))) : 0;
   const letGo = async (part: number) => {
     const lease = ours.get(part);
     ours.delete(part);
@@ -61,10 +54,8 @@ export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }
     if (gained.length === 0) {
       return;
     }
-    try {
-      await catchUp();
-    } catch {
-      await Promise.all(gained.map(({ lease }) => lease.release()));
+    if (!(await succeeds(catchUp))) {
+      await Promise.all([...gained.map(({ lease }) => lease.release()), membership.resign()]);
       return;
     }
     for (const { part, lease } of gained) {
@@ -85,8 +76,7 @@ export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }
       await take(fair - ours.size);
     }
     if (!wanted && ours.size === 0) {
-      await membership?.release();
-      membership = undefined;
+      await membership.resign();
     }
   };
   const running = (async () => {
@@ -112,6 +102,32 @@ export function createParts({ leases, id, balanceMs, catchUp, onGained, isIdle }
       await running;
     },
   };
+}
+
+/** Who cannot read what is to be done does not count as a replica: its share would be done by nobody. */
+function createMembership({ leases, id, catchUp }: Pick<PartsOptions, "leases" | "id" | "catchUp">) {
+  let membership: Lease | undefined;
+  return {
+    /** Whether we count. */
+    async join() {
+      if (membership?.isGood() !== true) {
+        membership = (await succeeds(catchUp)) ? await leases.take(replicaKeys + id) : undefined;
+      }
+      return membership !== undefined;
+    },
+    async resign() {
+      const left = membership;
+      membership = undefined;
+      await left?.release();
+    },
+  };
+}
+
+function succeeds(act: () => Promise<void>): Promise<boolean> {
+  return act().then(
+    () => true,
+    () => false,
+  );
 }
 
 function allParts(): number[] {

@@ -2,6 +2,7 @@ import type { FalcoEvent } from "../../events/event.ts";
 import type { Backlog } from "../../telemetry/metrics.ts";
 import { type Waiting, waitingOf } from "../lanes.ts";
 import type { Transition } from "../ledger.ts";
+import { runsAfter } from "../running.ts";
 import type { Delivery } from "./follower.ts";
 import { noteIn } from "./link.ts";
 import { digestOf, partOf } from "./names.ts";
@@ -49,6 +50,8 @@ export interface Picture {
   read(delivery: Delivery): void;
   /** In the order of the stream. */
   entries(): Iterable<Entry>;
+  /** The event as the stream tells it now; undefined where it is finished. */
+  unfinished(id: string): Entry | undefined;
   /** Whether another unfinished event has the same subject. */
   shares(entry: Entry): boolean;
   /** The event is finished; by us, or as the stream says. */
@@ -147,13 +150,11 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       }
     },
     entries: () => entries.values(),
+    unfinished: (id) => entries.get(id),
     shares: subjects.shares,
     settle,
     settleBefore: (first) => [entries, announced].flatMap((all) => idsBefore(first, all)).forEach(settle),
-    backlog() {
-      const [oldest] = [...entries.values().take(1), ...announced.values().take(1)];
-      return { events: entries.size + announced.size, bytes, oldestAt: oldest?.at };
-    },
+    backlog: () => ({ bytes, ...figuresOf(entries, announced) }),
     surplus(remembered) {
       const [oldest] = entries.values();
       return Math.min(finished.before(remembered), oldest?.sequence ?? Number.POSITIVE_INFINITY);
@@ -164,6 +165,13 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       [position, bytes] = [0, 0];
     },
   };
+}
+
+function figuresOf(entries: ReadonlyMap<string, Entry>, announced: ReadonlyMap<string, Entry>): Omit<Backlog, "bytes"> {
+  const [stored] = announced.values();
+  const oldest = entries.values().next().value ?? stored;
+  const waiting = entries.values().find(({ history }) => !runsAfter(history)) ?? stored;
+  return { events: entries.size + announced.size, oldestAt: oldest?.at, oldestWaitingAt: waiting?.at };
 }
 
 /** Of those that are in the order of the stream. */

@@ -30,6 +30,8 @@ export interface Backlog {
   durable(entry: Entry): void;
   /** Undefined where there is none to give now. Its event is no longer kept. */
   take(room: Room): Taken | undefined;
+  /** Whether an action of a taken one runs; none runs of the others. */
+  runs(entry: Entry, does: boolean): void;
   release(entry: Entry): void;
   /** A released one waits again, before others of its target. */
   again(entry: Entry): void;
@@ -46,6 +48,7 @@ const maxKeptBytes = 16_777_216;
 export function createBacklog(): Backlog {
   const lanes = createLanes<Entry>();
   const unfinished = new Map<number, Entry>();
+  const running = new Set<Entry>();
   let bytes = 0;
   /** Those that are durable and wait in memory. */
   const kept = new Set<Entry>();
@@ -82,7 +85,13 @@ export function createBacklog(): Backlog {
       entry.event = undefined;
       return { entry, event };
     },
-    release: (entry) => lanes.release(entry),
+    runs(entry, does) {
+      running[does ? "add" : "delete"](entry);
+    },
+    release(entry) {
+      running.delete(entry);
+      lanes.release(entry);
+    },
     again: (entry) => lanes.putFirst(entry),
     remove(entry) {
       if (unfinished.delete(entry.seq)) {
@@ -99,7 +108,8 @@ export function createBacklog(): Backlog {
     },
     figures() {
       const oldest = unfinished.values().next().value;
-      return { events: unfinished.size, bytes, oldestAt: oldest?.at };
+      const waiting = unfinished.values().find((entry) => !running.has(entry));
+      return { events: unfinished.size, bytes, oldestAt: oldest?.at, oldestWaitingAt: waiting?.at };
     },
   };
 }

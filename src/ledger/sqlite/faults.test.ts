@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it, onTestFinished, type TestContext, vi } from "vitest";
 import { eventOf } from "../../../test/support/events.ts";
-import { acceptAll, planned, take, taker } from "../../../test/support/ledger-contract.ts";
+import { acceptAll, planned, respond, take, taker } from "../../../test/support/ledger-contract.ts";
 import { newDirectory, onFailpoint, openLedger, sqliteError } from "../../../test/support/sqlite-ledger.ts";
 import { LedgerUnavailable } from "../ledger.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 describe("a commit that fails", () => {
   it("is as if its events had never come: they are not given, and the sender's next attempt is accepted", async () => {
@@ -105,6 +107,30 @@ describe("a commit that fails", () => {
     await ledger.close();
 
     expect((await openLedger(directory)).backlog().events).toBe(0);
+  });
+
+  it("leaves alone what another process, which had the files meanwhile, has put there", async () => {
+    const directory = newDirectory();
+    const ledger = await openLedger(directory, { pace: { retryMs: 200, tendMs: 10 } });
+    await acceptAll(ledger, [{ pod: "shop/a" }]);
+    await respond(ledger, "r-1");
+    failing(1);
+    await ledger.accept(eventOf()).catch(() => undefined);
+    const db = new DatabaseSync(join(directory, "ledger.db"));
+    db.exec(`
+      INSERT INTO finished SELECT seq + 2, finished_at, 'another', received_at, at, key, text FROM finished;
+      INSERT INTO steps SELECT event + 2, n, body FROM steps
+    `);
+    db.close();
+    await recovered(ledger);
+
+    const [event] = await acceptAll(ledger, [{ pod: "shop/b" }]);
+    const [work] = await take(ledger, 1);
+    await work?.record([planned("r-2", event)]);
+    await work?.finish();
+
+    expect((await ledger.response("r-2"))?.transitions).toEqual([planned("r-2", event)]);
+    expect(ledger.faults()).toEqual([]);
   });
 
   it("is told to the operator once, and so is its end", async () => {
@@ -339,7 +365,7 @@ function failing(times: number, then: () => void = () => undefined): void {
 }
 
 async function recovered(ledger: { faults(): readonly string[] }): Promise<void> {
-  await vi.waitFor(() => expect(ledger.faults()).toEqual([]), { timeout: 10_000 });
+  await vi.waitFor(() => expect(ledger.faults()).toEqual([]), { timeout: 20_000 });
 }
 
 /** A small file system of its own; where that is not permitted the test is skipped. */

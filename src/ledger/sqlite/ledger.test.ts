@@ -1,8 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { vi } from "vitest";
 import { ledgerContract } from "../../../test/support/ledger-contract.ts";
 import { createSqliteLedger } from "./ledger.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const roomy = { backlogBytes: 1e8, retention: { ageMs: 1e9, bytes: 1e9 }, pid: 1, remark: () => undefined };
 
@@ -11,7 +14,7 @@ for (const thread of [true, false]) {
     const directory = mkdtempSync(join(tmpdir(), "hallux-ledger-"));
     return {
       open: (options) => createSqliteLedger({ ...roomy, ...options, directory, thread }),
-      dispose: async () => rmSync(directory, { recursive: true }),
+      dispose: async () => rmSync(directory, { recursive: true, force: true }),
     };
   });
 }

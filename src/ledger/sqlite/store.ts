@@ -180,7 +180,8 @@ function leftIn(db: DatabaseSync, after: number): readonly LeftRow[] {
     SELECT seq, id, received_at AS receivedAt, at, key, text, EXISTS (SELECT 1 FROM steps WHERE event = seq) AS recorded
     FROM unfinished WHERE seq > ? ORDER BY seq LIMIT ${rowsAtOnce}
   `);
-  return rows.all(after).map((row) => leftRow(row as unknown as EventRow & { readonly recorded: number }));
+  // Row by row: the texts of all of them may be more than there is memory.
+  return Array.from(rows.iterate(after), (row) => leftRow(row as unknown as EventRow & { readonly recorded: number }));
 }
 
 /** An event that cannot be decoded waits for nobody: the one who takes it is told. */

@@ -38,7 +38,7 @@ it("opens nothing any more after it has stopped: else a thread would be left, an
     },
   );
   await upkeep.start();
-  await vi.waitFor(() => expect(calls).toEqual(["open", "close the reader"]));
+  await vi.waitFor(() => expect(calls).toEqual(["open", "close the reader"]), { timeout: 4_000 });
 
   const stopped = Promise.resolve(upkeep.stop()).then(() => calls.push("stopped"));
   closing.resolve();

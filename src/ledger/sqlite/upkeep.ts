@@ -68,7 +68,11 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
   };
   const open = async () => {
     await writer.call("open");
-    if (!restored) {
+    if (restored) {
+      // Another process may have had the files meanwhile: what it has put there keeps its numbers.
+      const { next } = await writer.call("recover");
+      peers.restore({ next, known: [] }, []);
+    } else {
       await restoreAll(peers);
       restored = true;
     }

@@ -1,5 +1,6 @@
 import type { FalcoEvent } from "../../events/event.ts";
 import { LedgerUnavailable, type Transition, type Work } from "../ledger.ts";
+import { runsAfter } from "../running.ts";
 import type { Backlog, Entry } from "./backlog.ts";
 import { neverLost } from "./holds.ts";
 import type { Journal } from "./journal.ts";
@@ -62,6 +63,10 @@ export function workOn(entry: Entry, { event, history }: Given, peers: WorkPeers
       }
       if (fault !== undefined) {
         throw fault;
+      }
+      const runs = runsAfter(transitions);
+      if (runs !== undefined) {
+        backlog.runs(entry, runs);
       }
       entry.recorded = true;
       entry.written = journal.addSteps(stepsRow(entry.seq, transitions, clock()));
