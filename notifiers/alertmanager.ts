@@ -4,7 +4,7 @@ import { type OutcomeStatus, outcomeStatuses } from "../src/catalogue/outcome.ts
 import type { Http, HttpRequest } from "../src/clients/http/port.ts";
 import type { Target } from "../src/events/target.ts";
 import { integer, longText, secret, text, textList, type ValuesOf } from "../src/schema/field.ts";
-import { basic, deliver, httpSettings, loginFaults, requestTo, token } from "./endpoint.ts";
+import { basic, deliver, headerFaults, httpSettings, loginFaults, requestTo, token } from "./endpoint.ts";
 import { withoutMentions } from "./mentions.ts";
 import { clip, messageOf, plain, textOf } from "./message.ts";
 import { render, templateFaults } from "./template.ts";
@@ -48,6 +48,11 @@ export const alertmanager = defineNotifier({
 
   check: (settings) => [
     ...loginFaults(settings, "bearer_token"),
+    ...headerFaults(settings.custom_headers, {
+      setting: "bearer_token",
+      header: "Authorization",
+      value: settings.bearer_token?.reveal(),
+    }),
     ...templateFaults({ template: { template: settings.template, medium: "text" } }),
   ],
 

@@ -5,6 +5,7 @@ import { choice, flag, integer, longText, secret, text, type ValuesOf } from "..
 import {
   basic,
   deliver,
+  headerFaults,
   httpSettings,
   isSuccess,
   loginFaults,
@@ -60,6 +61,11 @@ export const elasticsearch = defineNotifier({
 
   check: (settings) => [
     ...loginFaults(settings, "api_key"),
+    ...headerFaults(settings.custom_headers, {
+      setting: "api_key",
+      header: "Authorization",
+      value: settings.api_key?.reveal(),
+    }),
     ...templateFaults({ template: { template: settings.template, medium: "text" } }),
   ],
 

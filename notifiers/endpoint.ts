@@ -4,6 +4,7 @@ import {
   type Http,
   type HttpAnswer,
   type HttpRequest,
+  headerFault,
   refusalOf,
   secretsIn,
   secretsInHeaders,
@@ -64,6 +65,32 @@ export function loginFaults<N extends string>(
     ...pairFaults(settings, "user", "password"),
     ...(both ? [{ setting: token, message: `give "${token}", or "user" and "password", not both` }] : []),
   ];
+}
+
+/** A header that another setting gives. */
+interface SettingHeader {
+  readonly setting: string;
+  readonly header: string;
+  readonly value: string | undefined;
+}
+
+/** What cannot be sent of `custom_headers` and of other settings. */
+export function headerFaults(
+  custom: Readonly<Record<string, Secret>> | undefined,
+  ...others: readonly SettingHeader[]
+): readonly SettingFault[] {
+  const given = Object.entries(custom ?? {}).map(([key, value]) => ({ key, value: value.reveal() }));
+  const names = given.map(({ key }) => key.toLowerCase());
+  return [
+    ...given.map(({ key, value }, index) => ({
+      setting: "custom_headers",
+      key,
+      message:
+        headerFault(key, value) ??
+        (names.indexOf(key.toLowerCase()) < index ? `the header "${key}" is given twice` : undefined),
+    })),
+    ...others.map(({ setting, header, value = "" }) => ({ setting, message: headerFault(header, value) })),
+  ].flatMap(({ message, ...place }) => (message === undefined ? [] : [{ ...place, message }]));
 }
 
 export interface RequestContent {

@@ -4,7 +4,7 @@ import { ownSource } from "../src/events/event.ts";
 import type { Priority } from "../src/events/priority.ts";
 import type { Target } from "../src/events/target.ts";
 import { longText } from "../src/schema/field.ts";
-import { deliver, httpSettings, requestTo, secretUrl } from "./endpoint.ts";
+import { deliver, headerFaults, httpSettings, requestTo, secretUrl } from "./endpoint.ts";
 import { withoutMentions } from "./mentions.ts";
 import { clip, idOf, messageOf, plain } from "./message.ts";
 import { render, templateFaults } from "./template.ts";
@@ -26,7 +26,10 @@ export const falcosidekick = defineNotifier({
     ...httpSettings,
   },
 
-  check: ({ template }) => templateFaults({ template: { template, medium: "line" } }),
+  check: ({ custom_headers, template }) => [
+    ...headerFaults(custom_headers),
+    ...templateFaults({ template: { template, medium: "line" } }),
+  ],
 
   async notify({ notification, settings, clients, signal }) {
     if (notification.event.source === ownSource) {

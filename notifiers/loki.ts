@@ -1,6 +1,6 @@
 import { defineNotifier, type Notification } from "../src/catalogue/catalogue.ts";
 import { longText, secret, text } from "../src/schema/field.ts";
-import { basic, deliver, httpSettings, pairFaults, requestTo, secretUrl } from "./endpoint.ts";
+import { basic, deliver, headerFaults, httpSettings, pairFaults, requestTo, secretUrl } from "./endpoint.ts";
 import { clip, plain } from "./message.ts";
 import { fieldsOf, recordOf } from "./record.ts";
 import { render, templateFaults } from "./template.ts";
@@ -27,6 +27,7 @@ export const loki = defineNotifier({
 
   check: (settings) => [
     ...pairFaults(settings, "user", "api_key"),
+    ...headerFaults(settings.custom_headers, { setting: "tenant", header: "X-Scope-OrgID", value: settings.tenant }),
     ...templateFaults({ template: { template: settings.template, medium: "text" } }),
   ],
 

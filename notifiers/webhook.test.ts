@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import { ActionError } from "../src/catalogue/errors.ts";
 import type { Clients } from "../src/clients/clients.ts";
@@ -7,9 +7,12 @@ import { createHttp } from "../src/clients/http/adapter.ts";
 import { parseJson } from "../src/events/json.ts";
 import { compileFields } from "../src/schema/read.ts";
 import { eventOf } from "../test/support/events.ts";
+import { nobodysUrl } from "../test/support/free-ports.ts";
 import { hang, httpPeer, type SeenRequest } from "../test/support/http-peer.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { webhook } from "./webhook.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 interface Traits {
   readonly notification?: Notification;
@@ -66,6 +69,17 @@ describe("webhook", () => {
       outcome: { status: "success", message: "pod labelled" },
       at: notification.at,
     });
+  });
+
+  it("names everything as the read API does", async () => {
+    await using peer = await httpPeer(answering(200));
+    const notification = notificationOf({});
+
+    await notify({ url: peer.url }, { notification });
+
+    const { event: _, ...told } = JSON.parse(peer.requests[0]?.body ?? "");
+    expect(told.outcome.duration_ms).toBe(notification.outcome.durationMs);
+    expect(JSON.stringify(told)).not.toMatch(/"\w*[A-Z]\w*":/);
   });
 
   it("sends what the settings say", async () => {
@@ -240,7 +254,8 @@ describe("webhook", () => {
       notify({ url: "http://127.0.0.1:9", custom_headers: { "X-Broken": "s3cr3t\r\nX-Evil: 1" } }),
     );
 
-    expect(error).toMatchObject({ code: "invalid", message: 'HTTP does not allow the header "x-broken"' });
+    const message = 'HTTP does not allow the header "x-broken": character 7 of its value is a line break';
+    expect(error).toMatchObject({ code: "invalid", message });
     expect(error.cause).toBeUndefined();
   });
 
@@ -265,8 +280,7 @@ describe("webhook", () => {
   });
 
   it("is unavailable where nobody listens", async () => {
-    const gone = await httpPeer(hang);
-    await gone[Symbol.asyncDispose]();
+    const gone = { url: await nobodysUrl() };
 
     const error = await failureOf(notify({ url: gone.url }));
 

@@ -1,7 +1,7 @@
 import { defineNotifier, type Notification } from "../src/catalogue/catalogue.ts";
 import { secretsIn, secretsInHeaders } from "../src/clients/http/port.ts";
 import { choice, longText, text } from "../src/schema/field.ts";
-import { deliver, httpSettings, revealed, secretUrl } from "./endpoint.ts";
+import { deliver, headerFaults, httpSettings, revealed, secretUrl } from "./endpoint.ts";
 import { type Medium, render, templateFaults } from "./template.ts";
 
 export const webhook = defineNotifier({
@@ -24,7 +24,14 @@ export const webhook = defineNotifier({
     ...httpSettings,
   },
 
-  check: ({ template, content_type }) => templateFaults({ template: { template, medium: mediumOf(content_type) } }),
+  check: ({ custom_headers, user_agent, content_type, template }) => [
+    ...headerFaults(
+      custom_headers,
+      { setting: "user_agent", header: "User-Agent", value: user_agent },
+      { setting: "content_type", header: "Content-Type", value: content_type },
+    ),
+    ...templateFaults({ template: { template, medium: mediumOf(content_type) } }),
+  ],
 
   async notify({ notification, settings, clients, signal }) {
     const url = new URL(settings.url.reveal());
@@ -47,8 +54,11 @@ function bodyOf(
   { template, content_type }: { readonly template: string | undefined; readonly content_type: string },
 ): string {
   const { text, note } = render(template, mediumOf(content_type), notification);
-  const { event, rule, action, response, outcome, at } = notification;
-  return text ?? JSON.stringify({ event: event.sent, rule, action, response, outcome, at, note });
+  const { event, rule, action, response, at } = notification;
+  const { durationMs: duration_ms, ...ending } = notification.outcome;
+  return (
+    text ?? JSON.stringify({ event: event.sent, rule, action, response, outcome: { ...ending, duration_ms }, at, note })
+  );
 }
 
 function mediumOf(contentType: string): Medium {

@@ -5,10 +5,11 @@ import { build } from "esbuild";
 import { commonjs } from "./commonjs.ts";
 import { diet } from "./diet.ts";
 import { notices } from "./notices.ts";
+import { oldestNode } from "./oldest-node.ts";
 import { required } from "./required.ts";
 
 /**
- * Bundles the command line: one small entry and chunks that load on demand (the Kubernetes client, the cloud SDKs, mail, NATS,
+ * Bundles the command line: one small entry and chunks that load on demand (the program itself, the Kubernetes client, the cloud SDKs, mail, NATS,
  * pino-pretty), so that a command starts without what it does not use; and the ledger's thread, which is an entry of its own.
  * The directory is a package that needs no other one; what is in `maps/` stays here.
  * With `--failpoints` the steps stay in at which the crash suite ends the process.
@@ -21,7 +22,7 @@ const root = join(import.meta.dirname, "..");
 
 const { outputFiles = [], metafile = { inputs: {}, outputs: {} } } = await build({
   absWorkingDir: root,
-  entryPoints: { hallux: "src/main.ts", "ledger-thread": "src/ledger/sqlite/thread.ts" },
+  entryPoints: { hallux: "scripts/entry.ts", "ledger-thread": "src/ledger/sqlite/thread.ts" },
   outdir: ".",
   write: false,
   metafile: true,
@@ -30,7 +31,7 @@ const { outputFiles = [], metafile = { inputs: {}, outputs: {} } } = await build
   splitting: true,
   format: "esm",
   platform: "node",
-  target: "node24",
+  target: `node${oldestNode}`,
   plugins: [diet, commonjs, required],
   // What is left out here is neither parsed nor kept in memory. Names stay, for stack traces.
   minifyWhitespace: true,
@@ -75,8 +76,7 @@ async function put(name: string, contents: string): Promise<void> {
 /** Of the package that `npm pack ./dist` makes: everything is in the bundle, so that it depends on nothing. */
 async function manifest(): Promise<string> {
   const { name, version, description, license } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
-  // A clone brings its own Node; who installs the package has to have one with SQLite.
-  const engines = { node: ">=24" };
+  const engines = { node: `>=${oldestNode}` };
   const files = ["hallux.js", "ledger-thread.js", "chunks", "THIRD-PARTY-NOTICES"];
   const slim = { name, version, description, license, type: "module", bin: { hallux: "hallux.js" }, files, engines };
   return `${JSON.stringify(slim, undefined, 2)}\n`;

@@ -32,6 +32,7 @@ await createProgram({
   },
   now: () => new Date().toISOString(),
   destination: stdout,
+  columns: stdout.columns,
   stateDirectory: stateDirectory(env, homedir()),
   pid,
   usage,

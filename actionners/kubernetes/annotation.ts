@@ -24,7 +24,7 @@ export const annotation = defineActionner({
   idempotent: true,
   continues: true,
   output: "none",
-  undo: "`kubectl annotate pod POD -n NAMESPACE KEY-` removes an annotation. The value that it had before is not kept.",
+  undo: "`kubectl annotate pod POD -n NAMESPACE KEY-`, or `kubectl annotate node NODE KEY-`, removes an annotation. The value that it had before is not kept.",
   examples: [
     {
       title: "Leave a note for whoever looks at the pod",

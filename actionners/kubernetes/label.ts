@@ -25,7 +25,7 @@ export const label = defineActionner({
   idempotent: true,
   continues: true,
   output: "none",
-  undo: "`kubectl label pod POD -n NAMESPACE KEY-` removes a label. The value that it had before is not kept.",
+  undo: "`kubectl label pod POD -n NAMESPACE KEY-`, or `kubectl label node NODE KEY-`, removes a label. The value that it had before is not kept.",
   examples: [
     { title: "Mark the pod as suspicious", parameters: { labels: { suspicious: "true" } } },
     {

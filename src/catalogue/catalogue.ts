@@ -161,6 +161,8 @@ export interface Notification {
 /** What is wrong with which setting. */
 export interface SettingFault {
   readonly setting: string;
+  /** Of a setting that is a map. */
+  readonly key?: string;
   readonly message: string;
 }
 

@@ -20,6 +20,22 @@ describe("renderTable", () => {
     ]);
   });
 
+  it("puts the last column below its row where there is no room beside it", () => {
+    const rows = [
+      ["ID", "TARGET", "SUMMARY"],
+      ["kubernetes:label", "pod", "A summary that goes on and on"],
+    ];
+
+    expect(renderTable(rows, 24).split("\n")).toEqual([
+      "ID                TARGET",
+      "  SUMMARY",
+      "kubernetes:label  pod",
+      "  A summary that goes on",
+      "  and on",
+      "",
+    ]);
+  });
+
   it("is empty without rows", () => {
     expect(renderTable([], 120)).toBe("");
   });

@@ -1,6 +1,9 @@
 import type { EntryDescription, FieldDescription } from "./describe.ts";
 
-/** Rows in aligned columns; the last column goes on below itself where the line is full. */
+/** What the last column needs to be read beside the others. */
+const minLastWidth = 16;
+
+/** Rows in aligned columns; the last column goes on below itself where the line is full, and below its row where there is no room. */
 export function renderTable(rows: readonly (readonly string[])[], lineWidth: number): string {
   const columns = Math.max(...rows.map((row) => row.length), 0);
   const widths = Array.from({ length: columns }, (_, column) =>
@@ -8,8 +11,12 @@ export function renderTable(rows: readonly (readonly string[])[], lineWidth: num
   );
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + gap.length, 0);
   const lines = rows.flatMap((row) => {
+    const cells = row.slice(0, -1);
+    if (before > 0 && lineWidth - before < Math.min(minLastWidth, widths.at(-1) ?? 0)) {
+      return [alignedRow(cells, widths), ...wrap(row.at(-1) ?? "", lineWidth - gap.length).map((line) => gap + line)];
+    }
     const [first = "", ...following] = wrap(row.at(-1) ?? "", lineWidth - before);
-    return [alignedRow([...row.slice(0, -1), first], widths), ...following.map((line) => " ".repeat(before) + line)];
+    return [alignedRow([...cells, first], widths), ...following.map((line) => " ".repeat(before) + line)];
   });
   return lines.map((line) => `${line}\n`).join("");
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { realCatalogue } from "../../test/support/real-catalogue.ts";
 import { sampleCatalogue } from "../../test/support/sample-catalogue.ts";
 import type { EntryKind } from "../catalogue/describe.ts";
-import { entriesCommand } from "./catalogue.ts";
+import { type CatalogueDeps, entriesCommand } from "./catalogue.ts";
 
 describe("actionners list", () => {
   it("is a table that fits a terminal", async () => {
@@ -112,10 +113,23 @@ describe.each<[EntryKind, string]>([
   });
 });
 
+it.each([80, 100])("a table stays within a terminal of %i columns", async (columns) => {
+  const { stdout } = await runIn({ columns, catalogue: realCatalogue }, "actionners", "list");
+
+  const widths = stdout.split("\n").map(({ length }) => length);
+
+  expect(Math.max(...widths)).toBeLessThanOrEqual(columns);
+  expect(stdout).toContain("kubernetes:label");
+});
+
 async function run(kind: EntryKind, ...args: readonly string[]) {
+  return runIn({ catalogue: sampleCatalogue() }, kind, ...args);
+}
+
+async function runIn(deps: Pick<CatalogueDeps, "catalogue" | "columns">, kind: EntryKind, ...args: readonly string[]) {
   const said = { stdout: "", stderr: "", exitCode: 0 };
   const command = entriesCommand(kind, {
-    catalogue: sampleCatalogue(),
+    ...deps,
     write: (text) => {
       said.stdout += text;
     },

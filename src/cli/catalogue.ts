@@ -12,13 +12,15 @@ export interface CatalogueDeps {
   /** To standard error. */
   readonly writeError: (text: string) => void;
   readonly setExitCode: (code: number) => void;
+  /** Of the terminal that is written to, where it is one. */
+  readonly columns?: number | undefined;
 }
 
 interface Options {
   readonly output: "table" | "json" | "yaml";
 }
 
-const lineWidth = 120;
+const maxLineWidth = 120;
 
 const whatTheyAre: Readonly<Record<EntryKind, string>> = {
   actionners: "what actions can do",
@@ -42,9 +44,10 @@ export function entriesCommand(kind: EntryKind, deps: CatalogueDeps): Command {
   );
 }
 
-function listAll(kind: EntryKind, { output }: Options, { catalogue, write }: CatalogueDeps): void {
+function listAll(kind: EntryKind, { output }: Options, { catalogue, write, columns }: CatalogueDeps): void {
   const entries = describeEntries(kind, catalogue);
-  write(output === "table" ? tableOf(kind, entries) : encode(entries.map(plain), output));
+  const lineWidth = Math.min(columns ?? maxLineWidth, maxLineWidth);
+  write(output === "table" ? tableOf(kind, entries, lineWidth) : encode(entries.map(plain), output));
 }
 
 function showOne(kind: EntryKind, options: Options & { readonly name: string }, deps: CatalogueDeps): void {
@@ -60,18 +63,18 @@ function showOne(kind: EntryKind, options: Options & { readonly name: string }, 
 }
 
 /** The traits that the table shows; the others are told with the entry. */
-const columns: Readonly<Record<EntryKind, readonly string[]>> = {
+const traitColumns: Readonly<Record<EntryKind, readonly string[]>> = {
   actionners: ["target", "continues", "idempotent", "destructive"],
   contexts: ["target"],
   outputs: [],
   notifiers: [],
 };
 
-function tableOf(kind: EntryKind, entries: readonly EntryDescription[]): string {
-  const header = ["id", ...columns[kind], "summary"].map((name) => name.toUpperCase());
+function tableOf(kind: EntryKind, entries: readonly EntryDescription[], lineWidth: number): string {
+  const header = ["id", ...traitColumns[kind], "summary"].map((name) => name.toUpperCase());
   const rows = entries.map(({ id, traits, summary }) => [
     id,
-    ...columns[kind].map((name) => firstWord(traitText(traits[name]))),
+    ...traitColumns[kind].map((name) => firstWord(traitText(traits[name]))),
     summary,
   ]);
   return renderTable([header, ...rows], lineWidth);

@@ -3,7 +3,7 @@ import { Document, isCollection, isNode } from "yaml";
 import { type ConfigReading, type LoadOptions, loadConfig } from "../config/load.ts";
 import { type Config, type Section, sectionsOf } from "../config/schema.ts";
 import { describeProblem } from "../schema/problem.ts";
-import { withoutLogins } from "../schema/secret.ts";
+import { maskLogins } from "../schema/secret.ts";
 
 export interface ConfigDeps extends Omit<LoadOptions, "path"> {
   /** To standard output. */
@@ -37,7 +37,9 @@ function print({ config: path, output }: Options, { write, writeError, setExitCo
     return;
   }
   write(
-    output === "json" ? `${JSON.stringify(reading.config, masked, 2)}\n` : yamlOf(reading, sectionsOf(deps.catalogue)),
+    output === "json"
+      ? `${JSON.stringify(reading.config, maskLogins, 2)}\n`
+      : yamlOf(reading, sectionsOf(deps.catalogue)),
   );
 }
 
@@ -45,7 +47,7 @@ type Loaded = Extract<ConfigReading, { readonly origins: unknown }>;
 
 /** A configuration file that says the same, with `default`, `file` or `environment` behind each setting. */
 function yamlOf({ config: { self, ...settings }, origins, remarks }: Loaded, sections: readonly Section[]): string {
-  const document = new Document(JSON.parse(JSON.stringify(settings, masked)));
+  const document = new Document(JSON.parse(JSON.stringify(settings, maskLogins)));
   document.commentBefore = [...remarks, `Hallux runs in ${placeOf(self)}`].map((line) => ` ${line}`).join("\n");
 
   for (const path of sections.flatMap((section) =>
@@ -60,10 +62,6 @@ function yamlOf({ config: { self, ...settings }, origins, remarks }: Loaded, sec
     }
   }
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
-}
-
-function masked(_key: string, value: unknown): unknown {
-  return typeof value === "string" ? withoutLogins(value) : value;
 }
 
 function placeOf({ namespace, pod }: Config["self"]): string {

@@ -62,6 +62,12 @@ describe("the server that is asked", () => {
       "no token for --server: --token-file or HALLUX_API_TOKEN gives it, or -c a configuration",
     );
   });
+
+  it.each(["two\nlines", "ключ", "a blank"])("is not told a token that no header can hold: %j", (given) => {
+    const env = { HALLUX_API_TOKEN: given };
+
+    expect(() => located({}, env)).toThrow("HALLUX_API_TOKEN holds no token: it must be one line of visible ASCII");
+  });
 });
 
 describe("what the command line cannot go on with", () => {

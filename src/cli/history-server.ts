@@ -68,7 +68,7 @@ function tokenOf({ tokenFile }: HistoryServerOptions, config: Config | undefined
     return tokenIn(tokenFile, deps);
   }
   if (given !== "") {
-    return { token: given, tokenSource: "HALLUX_API_TOKEN" };
+    return checked(given, "HALLUX_API_TOKEN");
   }
   if (config === undefined) {
     throw new CommandFailure("no token for --server: --token-file or HALLUX_API_TOKEN gives it, or -c a configuration");
@@ -87,11 +87,14 @@ function keptToken(config: Config, deps: HistoryServerDeps): Token {
 }
 
 function tokenIn(file: string, { readFile }: HistoryServerDeps): Token {
-  const token = contentOf(file, readFile, tokenHints).trim();
+  return checked(contentOf(file, readFile, tokenHints).trim(), file);
+}
+
+function checked(token: string, tokenSource: string): Token {
   if (!/^[!-~]+$/.test(token)) {
-    throw new CommandFailure(`${file} holds no token: it must be one line of visible ASCII characters`);
+    throw new CommandFailure(`${tokenSource} holds no token: it must be one line of visible ASCII characters`);
   }
-  return { token, tokenSource: file };
+  return { token, tokenSource };
 }
 
 const tokenHints: Readonly<Record<string, string>> = {

@@ -5,6 +5,7 @@ import { type LoadOptions, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { readRules } from "../rules/load.ts";
 import { CommandFailure, type Complaining } from "./failure.ts";
+import { rulesOption } from "./rules-option.ts";
 
 export interface NeedsDeps extends Omit<LoadOptions, "path">, Complaining {
   readonly catalogue: Catalogue;
@@ -21,12 +22,7 @@ export interface NeedsOptions {
 export function needsCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
-    .option(
-      "-r, --rules <file>",
-      "rules file, later ones over earlier ones",
-      (file, files: readonly string[]) => [...files, file],
-      [],
-    )
+    .addOption(rulesOption())
     .option(
       "-c, --config <file>",
       "configuration file: its default_notifiers, and its rules_files where there is no -r",

@@ -20,6 +20,8 @@ export interface ProgramDeps extends ServerDeps {
   readonly readStdin: () => Promise<string>;
   /** RFC 3339. */
   readonly now: () => string;
+  /** Of the terminal that standard output is, if it is one. */
+  readonly columns?: number | undefined;
 }
 
 /** `hallux`, with all its commands. */

@@ -1,8 +1,7 @@
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { eventOf } from "../../test/support/events.ts";
+import { nobodysUrl } from "../../test/support/free-ports.ts";
 import { aResponse, ended, historyOf, minute, startApi, token } from "../../test/support/history.ts";
 import { sampleCatalogue } from "../../test/support/sample-catalogue.ts";
 import { decodeEvent } from "../events/decode.ts";
@@ -284,15 +283,6 @@ describe("where there is no answer", () => {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
 const dangerous = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e\u2028\u2066]/;
-
-async function nobodysUrl(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return `http://127.0.0.1:${port}`;
-}
 
 /** Asks a server that holds these responses. */
 async function run(history: readonly ResponseDetail[], ...args: readonly string[]) {

@@ -90,6 +90,35 @@ describe("rules check", () => {
     expect(ran.out).toBe("2 rules, 5 actions: no problems\n");
   });
 
+  it("says how files are named where one is named without -r", async () => {
+    const check = rulesCommand(depsOf({ out: "", err: "", code: 0 }, {})).commands.find(
+      (one) => one.name() === "check",
+    );
+    let told = "";
+    check?.exitOverride().configureOutput({
+      writeErr: (text) => {
+        told += text;
+      },
+    });
+
+    const parsed = check?.parseAsync(["good.yaml"], { from: "user" });
+
+    await expect(parsed).rejects.toMatchObject({ code: "commander.excessArguments" });
+    expect(told).toMatch(/good\.yaml\.\n\n?\(rules files are named by -r; /);
+  });
+
+  it("says in its help that -r may be given again, and what counts without it", () => {
+    const check = rulesCommand(depsOf({ out: "", err: "", code: 0 }, {})).commands.find(
+      (one) => one.name() === "check",
+    );
+
+    const help = check?.helpInformation().replaceAll(/\s+/g, " ");
+
+    expect(help).toContain(
+      "rules file; may be given again, later ones over earlier ones (default: rules_files of the configuration)",
+    );
+  });
+
   it("tells what is wrong with the configuration", async () => {
     const ran = await run(["check", "-c", "broken.yaml"], {});
 
@@ -235,9 +264,14 @@ interface Ran {
 
 async function run(args: readonly string[], files: Readonly<Record<string, string>>): Promise<Ran> {
   const ran = { out: "", err: "", code: 0 };
+  await rulesCommand(depsOf(ran, files)).parseAsync([...args], { from: "user" });
+  return ran;
+}
+
+function depsOf(ran: { -readonly [K in keyof Ran]: Ran[K] }, files: Readonly<Record<string, string>>): RulesDeps {
   const read = async (path: string) =>
     files[path] ?? Promise.reject(Object.assign(new Error("no such file"), { code: "ENOENT" }));
-  const deps: RulesDeps = {
+  return {
     catalogue: rulesCatalogue(),
     readFile: read,
     readStdin: () => read("-"),
@@ -256,6 +290,4 @@ async function run(args: readonly string[], files: Readonly<Record<string, strin
         : { files: ["from-config.yaml"], protectedNamespaces: ["kube-system"], problems: [] },
     now: () => "2026-01-01T00:00:00.000Z",
   };
-  await rulesCommand(deps).parseAsync([...args], { from: "user" });
-  return ran;
 }

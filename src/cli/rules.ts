@@ -10,6 +10,7 @@ import type { RulesReading } from "../rules/rule.ts";
 import { describeProblem, describeRemark, type Problem } from "../schema/problem.ts";
 import { fileProblem } from "../schema/yaml.ts";
 import { explainRules, explanationText } from "./explanation.ts";
+import { rulesOption } from "./rules-option.ts";
 
 export interface RulesDeps {
   readonly catalogue: Catalogue;
@@ -43,8 +44,16 @@ interface Options {
 export function rulesCommand(deps: RulesDeps): Command {
   return new Command("rules")
     .description("check, print and explain rules files")
-    .addCommand(command("check", "tell everything that is wrong, exit 1 if anything is").action(checking(deps)))
-    .addCommand(command("print", "print what the files make together, as one rules file").action(printing(deps)))
+    .addCommand(
+      command("check", "tell everything that is wrong, exit 1 if anything is")
+        .showHelpAfterError(howFilesAreNamed)
+        .action(checking(deps)),
+    )
+    .addCommand(
+      command("print", "print what the files make together, as one rules file")
+        .showHelpAfterError(howFilesAreNamed)
+        .action(printing(deps)),
+    )
     .addCommand(
       command("explain", "tell for one event which rules apply and what they would do, and why the others do not")
         .argument("[event]", "file with the event as Falco sends it; - is standard input", "-")
@@ -52,16 +61,14 @@ export function rulesCommand(deps: RulesDeps): Command {
     );
 }
 
+const howFilesAreNamed = "(rules files are named by -r; --help shows all options)";
+
 function command(name: string, description: string): Command {
   return new Command(name)
     .description(description)
-    .option("-r, --rules <file>", "rules file, later ones over earlier ones", collect, [])
+    .addOption(rulesOption())
     .option("-c, --config <file>", "configuration that names the rules files, where there is no -r")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text"));
-}
-
-function collect(file: string, files: readonly string[]): readonly string[] {
-  return [...files, file];
 }
 
 function checking(deps: RulesDeps) {

@@ -11,6 +11,7 @@ import type { Contents } from "../settings/contents.ts";
 import { loadSettings } from "../settings/load.ts";
 import { createLogger } from "../telemetry/logs.ts";
 import type { ProcessUsage } from "../telemetry/observed.ts";
+import { rulesOption } from "./rules-option.ts";
 
 export interface ServerDeps extends Omit<LoadOptions, "path"> {
   readonly catalogue: Catalogue;
@@ -42,12 +43,7 @@ export function serverCommand(deps: ServerDeps): Command {
   return new Command("server")
     .description("receive events from Falco and Falcosidekick, and act on them")
     .option("-c, --config <file>", "configuration file")
-    .option(
-      "-r, --rules <file>",
-      "rules file, later ones over earlier ones",
-      (file, files: string[]) => [...files, file],
-      [],
-    )
+    .addOption(rulesOption())
     .action((options: Options) => serve(options, deps));
 }
 

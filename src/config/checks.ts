@@ -1,6 +1,6 @@
-import type { Catalogue } from "../catalogue/catalogue.ts";
+import type { Catalogue, Notifier, SettingFault } from "../catalogue/catalogue.ts";
 import { didYouMean, type Problem } from "../schema/problem.ts";
-import { type Given, type Origin, problemFrom, reasonOf, type Sources } from "./given.ts";
+import { type Given, type Origin, problemFrom, type Sources, unreadable } from "./given.ts";
 import { type Section, withoutEffect } from "./schema.ts";
 
 /** One section, read. */
@@ -78,18 +78,18 @@ function checkFiles(readings: Readings, sources: Sources): readonly Problem[] {
     return names.flatMap((name) => {
       const origin = reading?.given.origins.get(name);
       const path = reading?.values?.[name];
-      const fault = typeof path === "string" ? unreadable(path, sources) : undefined;
+      const fault = typeof path === "string" ? readingFault(path, sources) : undefined;
       return origin === undefined || fault === undefined ? [] : [problemFrom(origin, sources, { message: fault })];
     });
   });
 }
 
-function unreadable(path: string, { readFile }: Sources): string | undefined {
+function readingFault(path: string, { readFile }: Sources): string | undefined {
   try {
     readFile(path);
     return undefined;
   } catch (error) {
-    return `the file cannot be read: ${reasonOf(error)}`;
+    return unreadable(error);
   }
 }
 
@@ -102,7 +102,7 @@ function checkDefaultNotifiers(readings: Readings, catalogue: Catalogue, sources
   }
   return names.flatMap((name: string, index) => {
     const fault = notifierFault({ name, index }, readings, catalogue);
-    return fault === undefined ? [] : [problemFrom(itemOf(origin, index), sources, fault)];
+    return fault === undefined ? [] : [problemFrom(within(origin, index), sources, fault)];
   });
 }
 
@@ -116,7 +116,7 @@ function checkActionners(readings: Readings, { actionners }: Catalogue, sources:
   return Object.keys(limits)
     .filter((id) => !actionners.has(id))
     .map((id) =>
-      problemFrom(keyOf(origin, id), sources, {
+      problemFrom(within(origin, id), sources, {
         message: `unknown actionner "${id}"`,
         hint: didYouMean(id, actionners.keys()) ?? `known: ${listed(actionners.keys())}`,
         at: "key",
@@ -125,17 +125,25 @@ function checkActionners(readings: Readings, { actionners }: Catalogue, sources:
 }
 
 function checkNotifiers(readings: Readings, { notifiers }: Catalogue, sources: Sources): readonly Problem[] {
-  return [...notifiers.values()].flatMap(({ id, settings, check }) => {
-    const { values, given } = readings.get(`notifiers.${id}`) ?? {};
+  return [...notifiers.values()].flatMap((notifier) => {
+    const { values, given } = readings.get(`notifiers.${notifier.id}`) ?? {};
     return values === undefined || given === undefined || given.origins.size === 0
       ? []
-      : (check?.(values) ?? []).map(({ setting, message }) => {
-          const names = [setting, ...(settings[setting]?.aliases ?? [])];
-          const written = names.find((name) => given.origins.has(name)) ?? "";
-          const origin = given.origins.get(written) ?? { from: "file", path: ["notifiers", id] };
-          return problemFrom(origin, sources, { message, at: settings[setting]?.secret ? "key" : "value" });
-        });
+      : (notifier.check?.(values) ?? []).map((fault) => settingProblem(fault, notifier, given.origins, sources));
   });
+}
+
+function settingProblem(
+  { setting, key, message }: SettingFault,
+  { id, settings }: Notifier,
+  origins: Given["origins"],
+  sources: Sources,
+): Problem {
+  const names = [setting, ...(settings[setting]?.aliases ?? [])];
+  const written = names.find((name) => origins.has(name)) ?? "";
+  const origin = origins.get(written) ?? { from: "file", path: ["notifiers", id] };
+  const place = key === undefined ? origin : within(origin, key);
+  return problemFrom(place, sources, { message, at: settings[setting]?.secret ? "key" : "value" });
 }
 
 function notifierFault(
@@ -155,12 +163,9 @@ function notifierFault(
     : { message: `notifier "${name}" needs ${missing.map((one) => `notifiers.${name}.${one}`).join(", ")}` };
 }
 
-function itemOf(origin: Origin, index: number): Origin {
-  return origin.from === "file" ? { from: "file", path: [...origin.path, index] } : origin;
-}
-
-function keyOf(origin: Origin, key: string): Origin {
-  return origin.from === "file" ? { from: "file", path: [...origin.path, key] } : origin;
+/** Of the setting's list or map. */
+function within(origin: Origin, step: string | number): Origin {
+  return origin.from === "file" ? { from: "file", path: [...origin.path, step] } : origin;
 }
 
 function listed(names: Iterable<string>): string {

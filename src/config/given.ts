@@ -1,4 +1,5 @@
 import { type Field, type Fields, text } from "../schema/field.ts";
+import { faultOf } from "../schema/file-fault.ts";
 import { didYouMean, type Problem } from "../schema/problem.ts";
 import { unknownKey } from "../schema/read.ts";
 import { fileProblem, type Path, problemAt, type YamlDocument } from "../schema/yaml.ts";
@@ -268,11 +269,16 @@ function secretIn(
     const content = readFile(path).replace(/\r?\n$/, "");
     return content === "" ? { fault: "the file is empty" } : { secret: content };
   } catch (error) {
-    return { fault: `the file cannot be read: ${reasonOf(error)}` };
+    return { fault: unreadable(error) };
   }
 }
 
-/** `ENOENT` says more to an operator than the sentence around it. */
+/** Why a file cannot be read, for a Problem. */
+export function unreadable(error: unknown): string {
+  return `the file cannot be read: ${faultOf(error) ?? reasonOf(error)}`;
+}
+
+/** `EMFILE` says more to an operator than the sentence around it. */
 export function reasonOf(error: unknown): string {
   const code = (error as { readonly code?: unknown }).code;
   return typeof code === "string" ? code : String(error);

@@ -235,7 +235,7 @@ describe("secrets", () => {
       'config.yaml:2:3: error: "bearer_token" is empty (give it a value, or take the key out)',
       "config.yaml:4:24: error: the file is empty",
       'config.yaml:6:21: error: "path_secret" and "path_secret_file" are both given; give one of them',
-      "config.yaml:7:39: error: the file cannot be read: ENOENT",
+      "config.yaml:7:39: error: the file cannot be read: it does not exist",
       'config.yaml:8:9: error: "secret_key" must be a text',
       'config.yaml:9:35: error: "token_file" must be the path of a file',
     ]);
@@ -317,6 +317,9 @@ describe("Problems", () => {
     ["a sender", "notifiers: {smtp: {host_port: 'h:25', from: hush, to: hush}}"],
     ["a collector", "otel: {collector_endpoint: 'http://u:hush@h'}"],
     ["a map that is none", "notifiers: {webhook: {url: 'https://h', custom_headers: 'authorization hush'}}"],
+    ["a header without a blank before it", "notifiers: {loki: {url: 'https://h', custom_headers: {X-Key:hush}}}"],
+    ["a header without a colon before it", "notifiers: {loki: {url: 'https://h', custom_headers: {X-Key hush}}}"],
+    ["a header of two lines", "notifiers: {loki: {url: 'https://h', custom_headers: {X-Key: \"a\\nhush\"}}}"],
     ["a header that is no text", "notifiers: {webhook: {url: 'https://h', custom_headers: {a: [hush]}}}"],
     ["a section", "auth: hush"],
     ["a choice", "log_format: hush"],
@@ -334,6 +337,53 @@ describe("Problems", () => {
 
     expect(problemsOf(reading)).not.toEqual([]);
     expect(problemsOf(reading).join("\n")).not.toContain("hush");
+  });
+
+  it.each(["kéy", "k\ney ", "key "])("tell a token that no sender's header can hold: %j", (token) => {
+    const reading = load({ yaml: `auth: {bearer_token: ${JSON.stringify(token)}}` });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:1:8: error: "bearer_token" must be of the form ^[!-~]([ -~]*[!-~])?$',
+    ]);
+  });
+
+  it("tell headers that cannot be sent, each where it stands, and which character is at fault", () => {
+    const reading = load({
+      catalogue: realCatalogue,
+      env: { NOTIFIERS_FALCOSIDEKICK_CUSTOM_HEADERS: "X-Team:=blue" },
+      files: { "/key": "k3y\n\n" },
+      yaml: [
+        "notifiers:",
+        "  webhook:",
+        "    url: https://example.org",
+        "    user_agent: Hallux 🦅",
+        "    custom_headers:",
+        "      X Team: blue",
+        '      X-Key: "s3cr3t\\r\\nX-Evil: 1"',
+        "      Content-Length: 5",
+        "      X-Team: blue",
+        "      x-team: red",
+        "      Authorization:Bearer t0k3n:",
+        '  loki: {url: https://example.org, tenant: "a\\0", custom_headers: {"": x}}',
+        "  elasticsearch: {url: https://example.org, api_key_file: /key}",
+        "  alertmanager: {urls: [https://example.org], bearer_token: 'ключ'}",
+        "  falcosidekick: {url: https://example.org}",
+      ].join("\n"),
+    });
+
+    expect(problemsOf(reading)).toEqual([
+      'config.yaml:4:17: error: HTTP does not allow the header "User-Agent": character 8 of its value is U+1F985',
+      'config.yaml:6:7: error: HTTP does not allow the header "X…": a blank stands in its name',
+      'config.yaml:7:7: error: HTTP does not allow the header "X-Key": character 7 of its value is a line break',
+      'config.yaml:8:7: error: the header "Content-Length" cannot be set: leave it to Hallux',
+      'config.yaml:10:7: error: the header "x-team" is given twice',
+      'config.yaml:11:7: error: HTTP does not allow the header "Authorization…": ":" stands in its name',
+      'config.yaml:12:44: error: HTTP does not allow the header "X-Scope-OrgID": character 2 of its value is U+0000',
+      'config.yaml:12:68: error: HTTP does not allow the header "": it has no name',
+      'config.yaml:13:45: error: HTTP does not allow the header "Authorization": character 4 of its value is a line break',
+      'config.yaml:14:47: error: HTTP does not allow the header "Authorization": character 1 of its value is U+043A',
+      'environment: NOTIFIERS_FALCOSIDEKICK_CUSTOM_HEADERS: error: HTTP does not allow the header "X-Team…": ":" stands in its name',
+    ]);
   });
 
   it("tell a key that is written together with its value", () => {
@@ -426,13 +476,27 @@ describe("Problems", () => {
   it("tell a certificate that cannot be read", () => {
     const reading = load({ yaml: "tls: {cert_file: /c, key_file: /k}\n", files: { "/c": "x" } });
 
-    expect(problemsOf(reading)).toEqual(["config.yaml:1:32: error: the file cannot be read: ENOENT"]);
+    expect(problemsOf(reading)).toEqual(["config.yaml:1:32: error: the file cannot be read: it does not exist"]);
   });
 
   it("tell a file that is not there", () => {
     const reading = loadConfig({ path: "/nowhere.yaml", env: {}, readFile: filesOf({}), catalogue: sampleCatalogue() });
 
-    expect(problemsOf(reading)).toEqual(["/nowhere.yaml: error: the file cannot be read: ENOENT"]);
+    expect(problemsOf(reading)).toEqual(["/nowhere.yaml: error: the file cannot be read: it does not exist"]);
+  });
+
+  it.each([
+    ["EISDIR", "it is a directory"],
+    ["ERR_ENCODING_INVALID_ENCODED_DATA", "it is not UTF-8 text"],
+    ["EMFILE", "EMFILE"],
+  ])("tell why a file cannot be read, in words where there are any: %s", (code, words) => {
+    const readFile = () => {
+      throw Object.assign(new Error("no"), { code });
+    };
+
+    const reading = loadConfig({ path: "/c.yaml", env: {}, readFile, catalogue: sampleCatalogue() });
+
+    expect(problemsOf(reading)).toEqual([`/c.yaml: error: the file cannot be read: ${words}`]);
   });
 });
 

@@ -9,10 +9,10 @@ import {
   gather,
   isMap,
   problemFrom,
-  reasonOf,
   type Sources,
   unknownKeys,
   unknownVariables,
+  unreadable,
   valueAt,
   withFileSettings,
 } from "./given.ts";
@@ -89,7 +89,7 @@ function contentOf(
   try {
     return { text: readFile(path) };
   } catch (error) {
-    return { fault: `the file cannot be read: ${reasonOf(error)}` };
+    return { fault: unreadable(error) };
   }
 }
 

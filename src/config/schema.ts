@@ -80,7 +80,7 @@ export const ledgerDrivers = ["sqlite", "nats"] as const;
 /** The groups of settings, by their key in the file; `ledger.retention` is the key `retention` in `ledger`. */
 export const sections = {
   auth: section("Who may send events: any of these is enough, and without any everyone may", {
-    bearer_token: filledSecret("Accepts `Authorization: Bearer …`"),
+    bearer_token: filledSecret("Accepts `Authorization: Bearer …`", "^[!-~]([ -~]*[!-~])?$"),
     basic_user: text("Accepts `Authorization: Basic …` of this user", { minLength: 1 }),
     basic_password: filledSecret("The user's password"),
     path_secret: filledSecret(

@@ -96,7 +96,10 @@ function actionnerOf(id: string | undefined, { tree, known, found }: Work): Acti
 
 function withoutActionner(name: string, shared: ReadonlyMap<string, MapTree>): Fault {
   return shared.has(name)
-    ? { message: `action "${name}" has no actionner` }
+    ? {
+        message: `action "${name}" has no actionner`,
+        hint: "where it changes an action of another file, name that file before this one",
+      }
     : {
         message: `action "${name}" has no actionner, and there is no shared action of this name`,
         hint: didYouMean(name, shared.keys()),

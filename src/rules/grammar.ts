@@ -50,6 +50,19 @@ export const readers = {
   output: compileFields(outputKeys),
 };
 
+const homes = {
+  rule: "it belongs to the rule itself",
+  match: 'it belongs below "match"',
+  action: 'it belongs to one of "actions"',
+  output: 'it belongs below "output"',
+} as const satisfies Readonly<Record<keyof typeof grammar, string>>;
+
+/** Where a key belongs that this map does not know, in words. */
+export function homeOf(key: string): string | undefined {
+  const kind = (Object.keys(homes) as (keyof typeof homes)[]).find((one) => Object.hasOwn(grammar[one], key));
+  return kind && homes[kind];
+}
+
 function name(summary: string): Field<string> {
   const field = text(summary, { required: true, minLength: 1 });
   return { ...field, tolerate: (value) => trimmed(field.tolerate(value)) };

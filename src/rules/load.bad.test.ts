@@ -51,6 +51,16 @@ const faults: [name: string, problems: string[]][] = [
     ],
   ],
   [
+    "keys-in-another-map",
+    [
+      '2:3: error: unknown key "rules" (it belongs below "match")',
+      '4:3: error: unknown key "parameters" (it belongs to one of "actions")',
+      '8:7: error: unknown key "target" (it belongs below "output")',
+      '10:7: error: unknown key "dry_run" (it belongs to the rule itself)',
+      '13:5: error: unknown key "notifiers" (it belongs to the rule itself)',
+    ],
+  ],
+  [
     "many-at-once",
     [
       '2:14: error: unknown actionner "kubernetes:terminat" (did you mean "kubernetes:terminate"?)',
@@ -90,7 +100,12 @@ const faults: [name: string, problems: string[]][] = [
   ["rule-with-empty-actions", ['1:9: error: rule "Shell" has no actions']],
   ["rule-without-actions", ['1:9: error: rule "Shell" has no actions']],
   ["rule-without-match", ['1:9: error: rule "Shell" has no "match" (write "match: {}" for every event)']],
-  ["shared-action-without-actionner", ['1:11: error: action "Stop" has no actionner']],
+  [
+    "shared-action-without-actionner",
+    [
+      '1:11: error: action "Stop" has no actionner (where it changes an action of another file, name that file before this one)',
+    ],
+  ],
   [
     "token-that-is-none",
     [

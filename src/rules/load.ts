@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Catalogue } from "../catalogue/catalogue.ts";
+import { faultOf } from "../schema/file-fault.ts";
 import type { Problem } from "../schema/problem.ts";
 import { atOnce, inTurns, type Steps } from "../schema/steps.ts";
 import { fileProblem } from "../schema/yaml.ts";
@@ -86,19 +87,6 @@ export async function readUtf8(path: string): Promise<string> {
 /** The Problem of a file that `ReadText` rejected. */
 export function unreadable(path: string, error: unknown): Problem {
   return fileProblem(path, `the file cannot be read: ${faultOf(error) ?? String(error)}`);
-}
-
-const fileFaults: Readonly<Record<string, string>> = {
-  ENOENT: "it does not exist",
-  EACCES: "permission denied",
-  EISDIR: "it is a directory",
-  ERR_ENCODING_INVALID_ENCODED_DATA: "it is not UTF-8 text",
-};
-
-/** The frequent ones in words. */
-export function faultOf(error: unknown): string | undefined {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return fileFaults[code];
 }
 
 /** Its lists would be appended to themselves. */

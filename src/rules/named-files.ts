@@ -1,6 +1,6 @@
 import { access, constants } from "node:fs/promises";
+import { faultOf } from "../schema/file-fault.ts";
 import type { Problem } from "../schema/problem.ts";
-import { faultOf } from "./load.ts";
 import type { NamedFile } from "./rule.ts";
 
 /**

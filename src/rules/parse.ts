@@ -1,8 +1,8 @@
 import { didYouMean, type Problem } from "../schema/problem.ts";
-import type { FieldsReader } from "../schema/read.ts";
+import type { FieldProblem } from "../schema/read.ts";
 import type { Steps } from "../schema/steps.ts";
 import { fileProblem, readYamlList } from "../schema/yaml.ts";
-import { readers } from "./grammar.ts";
+import { grammar, homeOf, readers } from "./grammar.ts";
 import {
   type ListTree,
   type MapTree,
@@ -110,7 +110,7 @@ function parseBlock(kind: "action" | "rule", tree: MapTree, found: Problem[]): B
 }
 
 function checkRule(tree: MapTree, found: Problem[]): MapTree {
-  const rule = check(readers.rule, tree, found);
+  const rule = check("rule", tree, found);
   const match = mapIn(rule, "match");
   const actions = rule.entries.get("actions");
   const withMatch = match ? withEntry(rule, "match", checkMatch(match, found)) : rule;
@@ -123,7 +123,7 @@ function checkMatch(tree: MapTree, found: Problem[]): MapTree {
   const emptied = [...tree.entries.keys()].filter((key) => !given.entries.has(key));
   const hint = "remove the key where it shall be no condition";
   found.push(...emptied.map((key) => problemIn(tree, [key], { message: `"${key}" has no value`, hint, at: "key" })));
-  return check(readers.match, given, found);
+  return check("match", given, found);
 }
 
 function withActions(rule: MapTree, list: ListTree, found: Problem[]): MapTree {
@@ -142,16 +142,26 @@ function parseAction(item: Tree, found: Problem[]): Block | undefined {
 }
 
 function checkAction(tree: MapTree, found: Problem[]): MapTree {
-  const action = check(readers.action, tree, found);
+  const action = check("action", tree, found);
   const output = mapIn(action, "output");
-  return output ? withEntry(action, "output", check(readers.output, output, found)) : action;
+  return output ? withEntry(action, "output", check("output", output, found)) : action;
 }
 
-function check(reader: FieldsReader, tree: MapTree, found: Problem[]): MapTree {
+function check(kind: keyof typeof grammar, tree: MapTree, found: Problem[]): MapTree {
   const given = withoutEmpty(tree);
-  const { problems } = reader.read(plain(given));
-  found.push(...problems.map((problem) => problemIn(given, problem.path, problem)));
+  const { problems } = readers[kind].read(plain(given));
+  found.push(...problems.map((problem) => problemIn(given, problem.path, withHome(problem, kind, given))));
   return problems.reduceRight((left, { path }) => prune(left, path), given);
+}
+
+/** Wrong indentation puts keys of one map into another. Nobody meant a key that stands there already. */
+function withHome(problem: FieldProblem, kind: keyof typeof grammar, { entries }: MapTree): FieldProblem {
+  const [key, ...inner] = problem.path;
+  if (inner.length > 0 || typeof key !== "string" || Object.hasOwn(grammar[kind], key)) {
+    return problem;
+  }
+  const free = Object.keys(grammar[kind]).filter((one) => !entries.has(one));
+  return { ...problem, hint: didYouMean(key, free) ?? homeOf(key) ?? problem.hint };
 }
 
 function firstOfName(

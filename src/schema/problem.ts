@@ -33,7 +33,7 @@ function described({ file, line, column, message, hint }: Problem, kind: "error"
  */
 export function didYouMean(written: string, known: Iterable<string>): string | undefined {
   const name = written.slice(written.lastIndexOf(":") + 1);
-  const limit = Math.max(1, Math.floor(name.length / 3));
+  const limit = Math.min(name.length - 1, Math.max(1, Math.floor(name.length / 3)));
   const [nearest] = [...known]
     .map((name) => ({ name, distance: editDistance(written.toLowerCase(), name.toLowerCase(), limit) }))
     .filter(({ distance }) => distance <= limit)

@@ -1,7 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { describeProblem } from "./problem.ts";
 import { atOnce } from "./steps.ts";
 import { problemAt, readYaml, readYamlList, type YamlDocument } from "./yaml.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 describe("reading YAML", () => {
   it("gives plain data", () => {
@@ -54,7 +56,12 @@ describe("text that is not one YAML document", () => {
     ["an alias without anchor", "a: *b\n", "1:4: error: no anchor of this name stands before the alias"],
     ["an alias inside its own anchor", "a: &b [*b]\n", "1:8: error: this alias stands inside its own anchor &b"],
     ["an unknown tag", "a: !env HOME\n", "1:4: error: not valid YAML: unknown tag (a text"],
-    ["a tab as indentation", "a:\n\tb: 1\n", "2:1: error: not valid YAML: Tabs are not allowed as indentation"],
+    ["a tab as indentation", "a:\n\tb: 1\n", "2:1: error: not valid YAML: a tab stands in the indentation (indent"],
+    [
+      "tabs where the parser takes a key for a text",
+      "- a: b\n\tc:\n\t\td: 1\n",
+      "2:2: error: not valid YAML: a tab stands",
+    ],
     ["endless nesting", "[".repeat(100_000), "error: nested too deeply"],
   ])("is a Problem: %s", (_name, text, expected) => {
     const { problems } = readYaml("x.yaml", text);

@@ -220,7 +220,16 @@ function syntaxProblems(source: Source): readonly Problem[] {
 function syntaxProblem(source: Source, fault: YAMLError): Problem {
   const [start] = fault.pos;
   const place = placeOf(source, [start, start + maxTextLength + 1]);
-  return { file: source.file, ...place, ...wordsFor(fault, place) };
+  const words = isIndentedByTab(source, start)
+    ? { message: "not valid YAML: a tab stands in the indentation", hint: "indent by blanks" }
+    : wordsFor(fault, place);
+  return { file: source.file, ...place, ...words };
+}
+
+/** The parser takes what follows for something else, and says so. */
+function isIndentedByTab({ text }: Source, start: number): boolean {
+  const line = text.slice(text.slice(0, start).lastIndexOf("\n") + 1);
+  return /^ *\t/.test(line);
 }
 
 /** Without values that stand there, as the library would tell them: it may be a secret that lacks its quotes. */

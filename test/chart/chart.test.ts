@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import manifest from "../../package.json" with { type: "json" };
 import { loadConfig } from "../../src/config/load.ts";
@@ -22,6 +22,8 @@ import {
   withoutHelm,
 } from "./helm.ts";
 import { matrix } from "./matrix.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const cases = Object.entries(matrix);
 
@@ -351,6 +353,10 @@ describe.skipIf(helm === undefined)(`the chart${helm === undefined ? ` (${withou
     ["at '/fullnameOverride'", { fullnameOverride: "My_Name" }],
     ["extraEnv: the chart sets NODE_OPTIONS by itself", { extraEnv: [{ name: "NODE_OPTIONS", value: "x" }] }],
     ["heapMegabytes is needed", { resources: { limits: { memory: "512M" } } }],
+    ["'managed-by' does not match pattern", { prometheusRule: { alertLabels: { "managed-by": "x" } } }],
+    ["invalid propertyName '__name__'", { prometheusRule: { alertLabels: { __name__: "x" } } }],
+    ["invalid propertyName 'a.b'", { prometheusRule: { alerts: { HalluxDown: { labels: { "a.b": "x" } } } } }],
+    ["invalid propertyName '1st'", { prometheusRule: { alerts: { HalluxDown: { annotations: { "1st": "x" } } } } }],
   ])("refuses a mistake and says: %s", (words, values) => {
     const { code, stderr } = template(values);
 

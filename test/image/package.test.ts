@@ -63,6 +63,24 @@ it("says its version", () => {
   expect(stdout).toBe(`${manifest.version}\n`);
 });
 
+it.each(["20.20.2", "22.19.0", "23.11.1"])(
+  "says by one line that Node %s is too old, whatever that one lacks",
+  (version) => {
+    const older = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`;
+    const program = join(user, "node_modules/hallux/hallux.js");
+    // Without SQLite whoever imports it fails before the first line.
+    const options = ["--no-experimental-sqlite", "--import", `data:text/javascript,${encodeURIComponent(older)}`];
+
+    const { stdout, stderr, status } = spawnSync(process.execPath, [...options, program, "--help"], {
+      encoding: "utf8",
+    });
+
+    expect(stderr).toBe(`hallux: needs Node 24 or later, and this is Node ${version}\n`);
+    expect(stdout).toBe("");
+    expect(status).toBe(1);
+  },
+);
+
 it("has a software bill of materials that names every package in it", () => {
   const script = join(import.meta.dirname, "../../scripts/sbom.ts");
 

@@ -1,4 +1,3 @@
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import { unescape as percentDecoded } from "node:querystring";
 import { ActionError } from "../../catalogue/errors.ts";
 import { codeOfStatus, refusedBefore, retryAfterMs } from "../../catalogue/http.ts";
@@ -79,18 +78,48 @@ const framing: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Why a header cannot be sent, without its value; undefined where it can. */
+/**
+ * Why a header cannot be sent; undefined where it can. Shows neither its value nor what follows a name: of
+ * `Authorization:Bearer …`, which lacks a blank, YAML makes a name.
+ */
 export function headerFault(name: string, value: string): string | undefined {
   if (framing.has(name.toLowerCase())) {
-    return `the header ${JSON.stringify(name)} cannot be set`;
+    return `the header "${name}" cannot be set: leave it to Hallux`;
   }
-  try {
-    validateHeaderName(name);
-    validateHeaderValue(name, value);
-    return undefined;
-  } catch {
-    return `HTTP does not allow the header ${JSON.stringify(name)}`;
+  const [start = ""] = tokenStart.exec(name) ?? [];
+  const shown = start === name ? name : `${start}…`;
+  const fault = nameFault(name, start) ?? valueFault(value);
+  return fault && `HTTP does not allow the header "${shown}": ${fault}`;
+}
+
+const tokenStart = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*/;
+
+function nameFault(name: string, start: string): string | undefined {
+  if (name === "") {
+    return "it has no name";
   }
+  return start === name ? undefined : `${characterAt(name, start.length)} stands in its name`;
+}
+
+/** Bytes, and no control character but the tab. */
+function valueFault(value: string): string | undefined {
+  const index = value.search(/[^\t\x20-\x7e\x80-\xff]/);
+  return index === -1 ? undefined : `character ${index + 1} of its value is ${characterAt(value, index)}`;
+}
+
+const invisible: Readonly<Record<string, string>> = {
+  " ": "a blank",
+  "\t": "a tab",
+  "\n": "a line break",
+  "\r": "a line break",
+};
+
+function characterAt(text: string, index: number): string {
+  const code = text.codePointAt(index) ?? 0;
+  const character = String.fromCodePoint(code);
+  const isPrintable = code > 0x20 && code < 0x7f;
+  const number = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  return invisible[character] ?? (isPrintable ? `"${character}"` : number);
 }
 
 /** By lower-case name, so that one given replaces one of ours. */
