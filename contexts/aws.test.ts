@@ -1,15 +1,18 @@
-import { describe, expect, it } from "vitest";
-import { createAws } from "../src/clients/aws/adapter.ts";
+import { describe, expect, it, vi } from "vitest";
+import { createInstanceMetadata } from "../src/clients/aws/metadata.ts";
 import type { Clients } from "../src/clients/clients.ts";
 import { eventOf } from "../test/support/events.ts";
 import { httpPeer } from "../test/support/http-peer.ts";
 import { aws } from "./aws.ts";
 
-function fetchFrom(metadata: string) {
+vi.setConfig({ testTimeout: 30_000 });
+
+function fetchFrom(endpoint: string) {
+  const instanceMetadata = createInstanceMetadata({ endpoint, deadlineMs: 20_000 });
   return aws.fetch({
     event: eventOf(),
     target: { kind: "none" },
-    clients: { aws: createAws({ endpoints: { metadata } }) } as Clients,
+    clients: { aws: { instanceMetadata } } as unknown as Clients,
     signal: new AbortController().signal,
   });
 }

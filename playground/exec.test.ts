@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
 import { type Playground, startPlayground } from "./index.ts";
 import { ask, podSeed } from "./testing.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const everything = ["stdin", "stdout", "stderr"];
 
@@ -129,7 +131,9 @@ describe("exec", () => {
 
     session.socket.terminate();
 
-    await expect.poll(async () => JSON.stringify(await run("cat", `/proc/${child}/stat`))).toMatch(/No such file|\) Z/);
+    await expect
+      .poll(async () => JSON.stringify(await run("cat", `/proc/${child}/stat`)), { timeout: 20_000 })
+      .toMatch(/No such file|\) Z/);
     const alive = await run("sh", "-c", `kill -0 ${bystander}`);
     expect(JSON.parse(alive[3] ?? "")).toMatchObject({ status: "Success" });
   });

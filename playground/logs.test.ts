@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { crashAnnotation } from "./controllers/kubelet.ts";
 import { type Playground, startPlayground } from "./index.ts";
 import { ask, podSeed } from "./testing.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const log = "/api/v1/namespaces/shop/pods/web-1/log";
 
@@ -35,7 +37,7 @@ describe("a container's log", () => {
     playground.log("shop", "web-1", "web", ["before"]);
 
     const followed = ask(playground, `GET ${log}?follow=true`);
-    await expect.poll(() => playground.requests.length).toBe(1);
+    await expect.poll(() => playground.requests.length, { timeout: 20_000 }).toBe(1);
     playground.log("shop", "web-1", "web", ["after"]);
     await ask(playground, "DELETE /api/v1/namespaces/shop/pods/web-1", { gracePeriodSeconds: 0 });
 

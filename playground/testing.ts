@@ -56,9 +56,9 @@ export function deploymentSeed(name: string, replicas: number): Seed {
   };
 }
 
-/** Asks until the answer will do; five seconds at most. */
+/** Asks until the answer will do; 25 seconds at most. */
 export async function until(request: () => Promise<Answer>, enough: (answer: Answer) => boolean): Promise<Answer> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 25_000;
   for (;;) {
     const answer = await request();
     if (enough(answer)) {

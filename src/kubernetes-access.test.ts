@@ -5,6 +5,9 @@ import { realCatalogue } from "../test/support/real-catalogue.ts";
 import type { Kubernetes } from "./clients/kubernetes/port.ts";
 import { createKubernetesAccess } from "./kubernetes-access.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
+const soon = { timeout: 20_000 };
 const labelRule = `
 - rule: Label
   match: {}
@@ -62,18 +65,18 @@ describe("access to the cluster", () => {
 
     expect([...unready.keys()]).toEqual(["kubernetes"]);
     loading.resolve();
-    await vi.waitFor(() => expect(missing.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(missing.length).toBeGreaterThan(0), soon);
     expect(unready.size).toBe(0);
   });
 
   it("is checked again for other rules, and no more for none", async () => {
     const { following, missing, asked } = access(async () => {});
     following.follow(await settingsWith(labelRule));
-    await vi.waitFor(() => expect(missing).toHaveLength(1));
+    await vi.waitFor(() => expect(missing).toHaveLength(1), soon);
     expect(asked).not.toContain("delete");
 
     following.follow(await settingsWith(terminateRule));
-    await vi.waitFor(() => expect(missing).toHaveLength(2));
+    await vi.waitFor(() => expect(missing).toHaveLength(2), soon);
     following.follow(await settingsWith("[]"));
 
     expect(asked).toContain("delete");
@@ -95,7 +98,7 @@ describe("access to the cluster", () => {
   it("keeps nobody from being ready whose rules need it no more", async () => {
     const { following, unready } = access(() => Promise.reject(new Error("no kubeconfig")));
     following.follow(await settingsWith(labelRule));
-    await vi.waitFor(() => expect(unready.get("kubernetes")).toBe("no kubeconfig"));
+    await vi.waitFor(() => expect(unready.get("kubernetes")).toBe("no kubeconfig"), soon);
 
     following.follow(await settingsWith("[]"));
     await new Promise((resolve) => setTimeout(resolve, 30));

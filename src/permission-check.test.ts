@@ -6,6 +6,8 @@ import type { NeededPermission } from "./catalogue/permissions.ts";
 import type { AccessReview } from "./clients/kubernetes/port.ts";
 import { checkPermissions } from "./permission-check.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
 function permission(resource: string, rules: readonly string[] = ["R"]): NeededPermission {
   const neededBy = rules.map((rule) => ({ rule, action: "A", entry: "kubernetes:label" }));
   return { verb: "patch", apiGroup: "", resource, namespace: undefined, neededBy };
@@ -71,7 +73,7 @@ describe("checkPermissions", () => {
       throw new ActionError("unavailable", "no answer");
     });
 
-    await vi.waitFor(() => expect(asked).toBeGreaterThan(2));
+    await vi.waitFor(() => expect(asked).toBeGreaterThan(2), { timeout: 20_000 });
     stop.abort();
     await done;
 

@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { mkdirSync, statSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Playground, startPlayground } from "../playground/index.ts";
+import { freePort } from "./support/free-ports.ts";
 import { type HalluxProcess, runHallux } from "./support/hallux-process.ts";
 import { type Workplace, workplace } from "./support/workplace.ts";
 
@@ -92,15 +91,6 @@ async function environment(name: string) {
   const STATE_DIRECTORY = files.path(name);
   mkdirSync(STATE_DIRECTORY);
   return { STATE_DIRECTORY, LISTEN_PORT: String(await freePort()), KUBECONFIG: files.path("kubeconfig") };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function serve(env: Readonly<Record<string, string>>): HalluxProcess {

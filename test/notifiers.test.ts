@@ -1,3 +1,4 @@
+import { vi } from "vitest";
 import { alertmanager } from "../notifiers/alertmanager.ts";
 import { elasticsearch } from "../notifiers/elasticsearch.ts";
 import { falcosidekick } from "../notifiers/falcosidekick.ts";
@@ -8,6 +9,8 @@ import { webhook } from "../notifiers/webhook.ts";
 import { httpNotifierPeer } from "./support/http-notifier-peer.ts";
 import { describeNotifier, type Manner, type NotifierSubject } from "./support/notifier-contract.ts";
 import { smtpPeer } from "./support/smtp-peer.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const mentions = /<(?![\s\u2060])|@(?=\w)/g;
 

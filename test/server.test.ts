@@ -81,7 +81,8 @@ describe("hallux server", () => {
       "deduplication.leader_election",
     ]);
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: "ok" });
-    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    // The client of Kubernetes is loaded after it listens.
+    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 20_000 });
   });
 
   it("labels the pod that an event names", async () => {
@@ -215,7 +216,7 @@ describe("hallux server, told to stop", () => {
 
   it("says that it is not ready, takes events a while yet, ends what runs, and exits with 0", async () => {
     await makePod("cart-2");
-    await using hallux = serve({ SHUTDOWN_DELAY_SECONDS: "1" });
+    await using hallux = serve({ SHUTDOWN_DELAY_SECONDS: "5" });
     const url = await hallux.listening();
     const underWay = playground.faults.inject({ when: { ...patches, name: "cart-2" }, delayMs: 1000 });
     await send(url, "cart-2");

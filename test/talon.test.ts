@@ -109,7 +109,8 @@ describe("the files of a Talon user", () => {
       actionner: "kubernetes:exec",
       status: "success",
     });
-    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    // The client of Kubernetes is loaded after it listens.
+    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 20_000 });
   });
 
   it("start a server where Talon finds them: the rules that the configuration names", async () => {

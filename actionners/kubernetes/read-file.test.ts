@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, w
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
 import { bytesOfFile, type FileCommand, NoTools, readForeignFile, readOwnFile } from "./read-file.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const shells = [
   { name: "dash", path: "/bin/dash", before: [] },
@@ -63,7 +65,7 @@ function kubernetesOf(run: (argv: readonly string[]) => { stdout: Buffer; stderr
 }
 
 async function readWith(kubernetes: Kubernetes, command: FileCommand): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(bytesOfFile(kubernetes, {} as Pod, command, AbortSignal.timeout(10_000))));
+  return Buffer.concat(await Array.fromAsync(bytesOfFile(kubernetes, {} as Pod, command, AbortSignal.timeout(25_000))));
 }
 
 describe.each(shells)("in $name, where this machine has it", ({ path: shell, before }) => {
@@ -71,7 +73,7 @@ describe.each(shells)("in $name, where this machine has it", ({ path: shell, bef
 
   function kubernetesIn(cwd: string): Kubernetes {
     return kubernetesOf(([, ...rest]) => {
-      const options = { cwd, env: { PATH: "/usr/bin:/bin", HOME: cwd }, timeout: 5000, maxBuffer: 1e8 };
+      const options = { cwd, env: { PATH: "/usr/bin:/bin", HOME: cwd }, timeout: 25_000, maxBuffer: 1e8 };
       return spawnSync(shell, [...before, ...rest], options);
     });
   }

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type Decoding, decodeEvent, type Fault } from "./decode.ts";
 import type { FalcoEvent } from "./event.ts";
 import { type JsonValue, parseJson } from "./json.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const receipt = { id: "e-1", receivedAt: "2026-03-01T10:00:01.000Z" };
 
@@ -222,7 +224,11 @@ describe("a text that is no event", () => {
     expect(fault.message).toContain("position 56");
   });
 
-  it.each(["", "rule: x", "{'rule':1}", '{"rule":"r"} {"rule":"r"}', '{"a":01}', '{"a":NaN}'])(
+  it("is not JSON where it is empty, and the message says that", () => {
+    expect(faultOf("").message).toBe("not JSON: it is empty");
+  });
+
+  it.each(["rule: x", "{'rule':1}", '{"rule":"r"} {"rule":"r"}', '{"a":01}', '{"a":NaN}'])(
     "is not JSON: %s",
     (text) => {
       expect(faultOf(text).reason).toBe("not_json");

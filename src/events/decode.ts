@@ -105,7 +105,7 @@ function notJson(text: string, { message }: SyntaxError): Unreadable {
     reason: "not_json",
     field: undefined,
     expected: anEvent,
-    message: `not JSON: ${message}; the text ends at position ${text.length}`,
+    message: text === "" ? "not JSON: it is empty" : `not JSON: ${message}; the text ends at position ${text.length}`,
   });
 }
 

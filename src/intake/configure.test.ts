@@ -6,6 +6,8 @@ import { Secret } from "../schema/secret.ts";
 import type { Intake } from "./intake.ts";
 import { anEvent, dial, fixture, startIntake } from "./testing.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
 const settings = { address: "127.0.0.1", port: 0 };
 
 describe("a receiver that is configured anew", () => {
@@ -46,7 +48,7 @@ describe("a receiver that is configured anew", () => {
     /** A connection without its handshake, and what makes that. */
     async function connected(port: number, intake: Intake) {
       const socket = dial(port, "");
-      await vi.waitFor(() => expect(intake.connections()).toBe(1));
+      await vi.waitFor(() => expect(intake.connections()).toBe(1), { timeout: 20_000 });
       const own = { cert: fixture("client.pem"), key: fixture("client-key.pem"), rejectUnauthorized: false };
       return () => secured({ ...own, socket });
     }

@@ -2,10 +2,13 @@ import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Secret } from "../schema/secret.ts";
 import { anEvent, dial, exchange, fixture, startIntake, untilClosed } from "./testing.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
+const soon = { timeout: 20_000 };
 const impatient = { timeouts: { headers: 100, request: 200, idle: 100 } };
 const startOfBody = `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${anEvent.length}\r\n\r\n${anEvent.slice(0, 20)}`;
 
@@ -74,7 +77,7 @@ describe("a slow sender", () => {
 
     await exchange(port, "");
 
-    await expect.poll(() => counted).toEqual(["eventRefused timeout"]);
+    await expect.poll(() => counted, soon).toEqual(["eventRefused timeout"]);
   });
 
   it("is cut off where the ledger does not answer", async () => {
@@ -88,33 +91,36 @@ describe("a slow sender", () => {
 
 describe("a sender that leaves", () => {
   it.each(["end", "resetAndDestroy"] as const)("in the middle of its event is counted once (%s)", async (leave) => {
-    const { port, events, counted, lines } = await startIntake();
+    const { port, url, events, counted, lines } = await startIntake();
     const socket = dial(port, startOfBody);
     await once(socket, "connect");
+    // By then the server has read what came before.
+    await fetch(`${url}/healthz`);
 
-    setTimeout(() => socket[leave](), 50);
+    socket[leave]();
 
-    await expect.poll(() => counted).toEqual(["eventRefused aborted"]);
+    await expect.poll(() => counted, soon).toEqual(["eventRefused aborted"]);
     expect(events).toEqual([]);
     expect(lines.at(-1)).toMatchObject({ reason: "aborted", msg: "event refused" });
   });
 
   it("before the answer leaves the server unharmed, and its event accepted", async () => {
     const accepting = Promise.withResolvers<void>();
-    const { port, url, counted } = await startIntake({
+    const { port, url, events, counted } = await startIntake({
       accept: async () => {
         await accepting.promise;
         return { status: "accepted" };
       },
     });
     const socket = dial(port, startOfBody + anEvent.slice(20));
-    await once(socket, "connect");
+    await expect.poll(() => events.length, soon).toBe(1);
 
-    setTimeout(() => socket.resetAndDestroy(), 50);
-    await once(socket, "close");
+    const closed = once(socket, "close");
+    socket.resetAndDestroy();
+    await closed;
     accepting.resolve();
 
-    await expect.poll(() => counted).toEqual(["eventAccepted"]);
+    await expect.poll(() => counted, soon).toEqual(["eventAccepted"]);
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
   });
 
@@ -160,7 +166,7 @@ describe("what is not HTTP", () => {
 
     await exchange(port, startOfBody);
 
-    await expect.poll(() => counted).toEqual(["eventRefused not_http"]);
+    await expect.poll(() => counted, soon).toEqual(["eventRefused not_http"]);
   });
 
   it("is refused in the middle of a chunked body", async () => {
@@ -224,7 +230,7 @@ describe("close", () => {
       },
     });
     const received = exchange(port, startOfBody + anEvent.slice(20));
-    await expect.poll(() => events.length).toBe(1);
+    await expect.poll(() => events.length, soon).toBe(1);
 
     const closed = intake.close(60_000);
     accepting.resolve();

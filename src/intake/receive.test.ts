@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { recordingMetrics } from "../../test/support/metrics.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { anEvent, dial, exchange, startIntake, untilClosed } from "./testing.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
 
 describe("an event", () => {
   it("is answered 202 once the ledger accepted it", async () => {
@@ -20,7 +22,7 @@ describe("an event", () => {
     const pending = fetch(url, { method: "POST", body: anEvent }).finally(() => {
       answered = true;
     });
-    await expect.poll(() => events.length).toBe(1);
+    await expect.poll(() => events.length, { timeout: 20_000 }).toBe(1);
     const answeredBefore = answered;
     accepting.resolve();
     const response = await pending;

@@ -8,7 +8,8 @@ import { parseJson } from "../../src/events/json.ts";
 import { compileFields } from "../../src/schema/read.ts";
 import { eventOf } from "../support/events.ts";
 import { answering, type Google, google } from "../support/google.ts";
-import { hang, httpPeer } from "../support/http-peer.ts";
+import { nobodysUrl } from "../support/free-ports.ts";
+import { hang } from "../support/http-peer.ts";
 import { failureOf, runAlone } from "../support/run-alone.ts";
 import { type Workplace, workplace } from "../support/workplace.ts";
 
@@ -244,8 +245,7 @@ describe("credentials that cannot be had", () => {
   });
 
   it("because there is no metadata server are told with what to set", async () => {
-    const gone = await httpPeer(hang);
-    await gone[Symbol.asyncDispose]();
+    const gone = { url: await nobodysUrl() };
     vi.stubEnv("GCE_METADATA_HOST", gone.url);
 
     const error = await failureOf(hallux()());
@@ -371,7 +371,7 @@ describe("an answer of the function", () => {
     const closed = Promise.withResolvers<string>();
     peer.overrides["/run/"] = (_request, response) => void response.on("close", () => closed.resolve("closed"));
 
-    const error = await failureOf(withKey()({ parameters: { gcp_function_timeout: 1 } }));
+    const error = await failureOf(withKey()({ parameters: { gcp_function_timeout: 3 } }));
 
     expect(error).toMatchObject({ code: "timeout", notBegun: false });
     await expect(closed.promise).resolves.toBe("closed");

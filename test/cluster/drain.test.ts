@@ -448,11 +448,11 @@ describe("max_wait_period of kubernetes:drain", () => {
     const { namespace, node, event } = await busyNode();
     await podOn(node, namespace, "slow", { finalizers: ["example.com/keep"] });
 
-    const error = await runActionner(drain, { cluster, event, params: { max_wait_period: 1 } });
+    const error = await runActionner(drain, { cluster, event, params: { max_wait_period: 4 } });
 
     expect(error).toMatchObject({
       code: "timeout",
-      message: `node ${node} is cordoned, but not drained: 1 failed: ${namespace}/slow (it was evicted, and has not ended within 1 s); 1 evicted, 0 left; to take the cordon back: kubectl uncordon ${node}`,
+      message: `node ${node} is cordoned, but not drained: 1 failed: ${namespace}/slow (it was evicted, and has not ended within 4 s); 1 evicted, 0 left; to take the cordon back: kubectl uncordon ${node}`,
     });
     await release(namespace, "slow");
   });

@@ -277,18 +277,20 @@ describe("exec", () => {
     expect(growth).toBeLessThan(128 * mebibyte.length);
   });
 
-  it.each([
-    ["the command has ended", (socket: WebSocket) => socket.send(Buffer.from('\u0003{"status":"Success"}')), inTime],
-    ["its time is up", () => undefined, () => inTime(100)],
-  ])("closes the socket when %s, and does not wait for the other side", async (_when, converse, signal) => {
+  it.each<[string, (socket: WebSocket, deadline: AbortController) => void]>([
+    ["the command has ended", (socket) => socket.send(Buffer.from('\u0003{"status":"Success"}'))],
+    ["its time is up", (_socket, deadline) => deadline.abort(new DOMException("", "TimeoutError"))],
+  ])("closes the socket when %s, and does not wait for the other side", async (_when, converse) => {
     const closed = Promise.withResolvers<number>();
+    const deadline = new AbortController();
     const kubernetes = await execServerThat((socket) => {
       socket.once("close", closed.resolve);
-      converse(socket);
+      socket.once("pong", () => converse(socket, deadline));
+      socket.ping();
     });
     const pod = { namespace: "shop", name: "cart-1" } as Pod;
 
-    await kubernetes.real.exec(pod, { ...execOptions, command: ["true"] }, signal()).catch(() => undefined);
+    await kubernetes.real.exec(pod, { ...execOptions, command: ["true"] }, deadline.signal).catch(() => undefined);
 
     // 1006: without a closing handshake.
     expect(await closed.promise).toBe(1006);
@@ -556,10 +558,13 @@ describe("errors", () => {
 
   it("are timeout or cancelled as the signal says, and the socket is closed", async () => {
     const closed = Promise.withResolvers<void>();
-    const kubernetes = await serverThat((request) => request.socket.once("close", closed.resolve));
-    const stop = new AbortController();
+    const [stop, deadline] = [new AbortController(), new AbortController()];
+    const kubernetes = await serverThat((request) => {
+      request.socket.once("close", closed.resolve);
+      deadline.abort(new DOMException("", "TimeoutError"));
+    });
     const cancelled = thrownBy(kubernetes.real.getPod(pod, stop.signal));
-    const timedOut = thrownBy(kubernetes.real.getPod(pod, inTime(100)));
+    const timedOut = thrownBy(kubernetes.real.getPod(pod, deadline.signal));
 
     stop.abort();
 

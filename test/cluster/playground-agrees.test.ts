@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { type Playground, startPlayground } from "../../playground/index.ts";
@@ -239,7 +238,9 @@ describe.skipIf(kubeconfigPath === undefined)(
       servers = { playground: { url, token, ca: undefined }, real: await realServer(kubeconfigPath ?? "") };
       const home = post("/api/v1/namespaces", { metadata: { name: namespace } });
       await Promise.all(Object.values(servers).map((server) => send(server, home, namespace)));
-      await sleep(500);
+      // Without it the real one admits no pod.
+      const account = get(`/api/v1/namespaces/${namespace}/serviceaccounts/default`);
+      await expect.poll(async () => (await send(servers.real, account, namespace)).code, { timeout: 20_000 }).toBe(200);
     });
 
     afterAll(async () => {

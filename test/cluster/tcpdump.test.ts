@@ -166,7 +166,7 @@ describe.runIf(images)("kubernetes:tcpdump, where the cluster has the images of 
   it("ends by itself when nobody waits for it any more", { timeout: 90_000 }, async () => {
     const pod = await newPod();
     const controller = new AbortController();
-    const running = capture(pod, { params: { duration: 2 }, signal: controller.signal });
+    const running = capture(pod, { params: { duration: 10 }, signal: controller.signal });
     await eventually(async () => (await read(pod)).status?.ephemeralContainerStatuses?.[0]?.state?.running);
 
     controller.abort();

@@ -117,7 +117,7 @@ export class Node implements AsyncDisposable {
 
 /** Rejects with what was logged where nobody listens there in time. */
 export async function untilListening(port: number, log: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while (!(await answers(port))) {
     if (Date.now() > deadline) {
       throw new Error(`Hallux does not listen:\n${readFileSync(log, "utf8").slice(-3000)}`);

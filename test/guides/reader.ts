@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { must, programNamed } from "../chart/helm.ts";
+import { freePort } from "../support/free-ports.ts";
 import { type Command, commandsOf, type File, type Step, stepsOf } from "./markdown.ts";
 import { Node, untilListening } from "./node.ts";
 import { agrees } from "./output.ts";
@@ -223,12 +223,4 @@ export function lacks(): string | undefined {
 
 export function has(program: string): boolean {
   return spawnSync("which", [program]).status === 0;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  const { port } = server.address() as { readonly port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

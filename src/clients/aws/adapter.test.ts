@@ -1,10 +1,11 @@
 import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { nobodysUrl } from "../../../test/support/free-ports.ts";
 import { hang, httpPeer, type SeenRequest } from "../../../test/support/http-peer.ts";
 import { ActionError } from "../../catalogue/errors.ts";
 import { Secret } from "../../schema/secret.ts";
 import { createAws, dryRunAws } from "./adapter.ts";
-import type { Aws, LambdaInvocation } from "./port.ts";
+import type { LambdaInvocation } from "./port.ts";
 import type { AwsSettings } from "./settings.ts";
 
 const invocation: LambdaInvocation = {
@@ -14,6 +15,9 @@ const invocation: LambdaInvocation = {
   payload: '{"time":1763689041886038257}',
 };
 const never = new AbortController().signal;
+const soon = { timeout: 20_000 };
+
+vi.setConfig({ testTimeout: 30_000 });
 
 beforeEach(() => {
   vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
@@ -43,6 +47,11 @@ function answering(status: number, body = "", headers: Record<string, string> = 
 function refusing(status: number, name: string, headers: Record<string, string> = {}) {
   return answering(status, JSON.stringify({ message: "the reason" }), { "x-amzn-errortype": name, ...headers });
 }
+
+type Answer = (request: SeenRequest, response: ServerResponse, deadline: AbortController) => void;
+
+/** The deadline of the call passes once the call is there, and nothing is answered. */
+const late: Answer = (_request, _response, deadline) => deadline.abort(new DOMException("", "TimeoutError"));
 
 const stsAnswer = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>ASIATEMPORARY</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>token-of-the-role</SessionToken>
@@ -171,7 +180,7 @@ describe("a role", () => {
     const aws = createAws(withKeys({ lambda: lambda.url, sts: sts.url }, role));
 
     const error = await failureOf(aws.invokeLambda(invocation, never));
-    const answer = await aws.invokeLambda(invocation, never);
+    const answer = await vi.waitFor(() => aws.invokeLambda(invocation, never), soon);
 
     expect(error).toMatchObject({ code: "unavailable", notBegun: true });
     expect(answer.statusCode).toBe(200);
@@ -238,8 +247,7 @@ describe("an error of AWS", () => {
 
 describe("when AWS cannot be called", () => {
   it("a port that nobody listens on is unavailable", async () => {
-    const gone = await httpPeer(hang);
-    await gone[Symbol.asyncDispose]();
+    const gone = { url: await nobodysUrl() };
     const aws = createAws(withKeys({ lambda: gone.url }));
 
     const error = await failureOf(aws.invokeLambda(invocation, never));
@@ -248,8 +256,7 @@ describe("when AWS cannot be called", () => {
   });
 
   it("it is certain that nothing was begun where nobody listens, AWS throttles or credentials are missing", async () => {
-    const gone = await httpPeer(hang);
-    await gone[Symbol.asyncDispose]();
+    const gone = { url: await nobodysUrl() };
     await using throttling = await httpPeer(refusing(429, "TooManyRequestsException"));
     const denial = "<ErrorResponse><Error><Code>InternalFailure</Code><Message>oops</Message></Error></ErrorResponse>";
     await using sts = await httpPeer(answering(500, denial, { "content-type": "text/xml" }));
@@ -274,19 +281,16 @@ describe("when AWS cannot be called", () => {
     expect(error).toMatchObject({ code: "unavailable", notBegun: true });
   });
 
-  it.each<[string, Parameters<typeof httpPeer>[0], () => AbortSignal]>([
-    [
-      "the connection is reset after the request",
-      (_request, response) => response.socket?.resetAndDestroy(),
-      () => never,
-    ],
-    ["there is no answer in time", hang, () => AbortSignal.timeout(300)],
-    ["Lambda fails", refusing(500, "ServiceException"), () => never],
-  ])("the function may have been called where %s", async (_what, answer, signal) => {
-    await using lambda = await httpPeer(answer);
+  it.each<[string, Answer]>([
+    ["the connection is reset after the request", (_request, response) => response.socket?.resetAndDestroy()],
+    ["there is no answer in time", late],
+    ["Lambda fails", refusing(500, "ServiceException")],
+  ])("the function may have been called where %s", async (_what, answer) => {
+    const deadline = new AbortController();
+    await using lambda = await httpPeer((...request) => answer(...request, deadline));
     const aws = createAws(withKeys({ lambda: lambda.url }));
 
-    const error = await failureOf(aws.invokeLambda(invocation, signal()));
+    const error = await failureOf(aws.invokeLambda(invocation, deadline.signal));
 
     expect(error.notBegun).toBe(false);
     expect(lambda.requests).toHaveLength(1);
@@ -313,9 +317,10 @@ describe("when AWS cannot be called", () => {
   it("the region is the instance's where nothing else says it", async () => {
     await using lambda = await httpPeer(answering(200));
     await using metadata = await httpPeer(answering(200, "ap-southeast-2"));
-    const aws = createAws(withKeys({ lambda: lambda.url, metadata: metadata.url }, { region: undefined }));
+    const settings = withKeys({ lambda: lambda.url, metadata: metadata.url }, { region: undefined });
 
-    await aws.invokeLambda(invocation, never);
+    // The metadata service has a second to answer.
+    await vi.waitFor(() => createAws(settings).invokeLambda(invocation, never), soon);
 
     expect(lambda.requests[0]?.headers.authorization).toContain("/ap-southeast-2/lambda/");
   });
@@ -325,10 +330,14 @@ describe("when AWS cannot be called", () => {
     const closing = new Promise<string>((resolve) => {
       closed = resolve;
     });
-    await using lambda = await httpPeer((_request, response) => response.on("close", () => closed("closed")));
+    const deadline = new AbortController();
+    await using lambda = await httpPeer((request, response) => {
+      response.on("close", () => closed("closed"));
+      late(request, response, deadline);
+    });
     const aws = createAws(withKeys({ lambda: lambda.url }));
 
-    const error = await failureOf(aws.invokeLambda(invocation, AbortSignal.timeout(300)));
+    const error = await failureOf(aws.invokeLambda(invocation, deadline.signal));
 
     expect(error.code).toBe("timeout");
     expect(error.message).toBe("the call of function isolate took too long");
@@ -347,25 +356,27 @@ describe("when AWS cannot be called", () => {
 });
 
 describe("Lambda in a region that fails again and again", () => {
-  async function call(aws: Aws, times: number, traits: Partial<LambdaInvocation> = {}): Promise<ActionError[]> {
+  /** Calls it six times. */
+  async function call(answer: Answer, traits: Partial<LambdaInvocation> = {}) {
+    let deadline = new AbortController();
+    await using lambda = await httpPeer((...request) => answer(...request, deadline));
+    const aws = createAws(withKeys({ lambda: lambda.url }));
     const errors: ActionError[] = [];
-    for (let made = 0; made < times; made++) {
-      errors.push(await failureOf(aws.invokeLambda({ ...invocation, ...traits }, AbortSignal.timeout(200))));
+    for (let made = 0; made < 6; made++) {
+      deadline = new AbortController();
+      errors.push(await failureOf(aws.invokeLambda({ ...invocation, ...traits }, deadline.signal)));
     }
-    return errors;
+    return { requests: lambda.requests, errors };
   }
 
-  it.each<[string, Parameters<typeof httpPeer>[0], Partial<LambdaInvocation>]>([
+  it.each<[string, Answer, Partial<LambdaInvocation>]>([
     ["breaks connections", (_request, response) => response.socket?.resetAndDestroy(), {}],
     ["answers 503", refusing(503, "ServiceUnavailableException"), {}],
-    ["takes no event in time", hang, { type: "Event" }],
+    ["takes no event in time", late, { type: "Event" }],
   ])("is not called for a while: it %s", async (_how, answer, traits) => {
-    await using lambda = await httpPeer(answer);
-    const aws = createAws(withKeys({ lambda: lambda.url }));
+    const { requests, errors } = await call(answer, traits);
 
-    const errors = await call(aws, 6, traits);
-
-    expect(lambda.requests).toHaveLength(5);
+    expect(requests).toHaveLength(5);
     expect(errors[4]).toMatchObject({ notBegun: false });
     expect(errors[5]).toMatchObject({
       code: "unavailable",
@@ -374,16 +385,13 @@ describe("Lambda in a region that fails again and again", () => {
     });
   });
 
-  it.each<[string, Parameters<typeof httpPeer>[0]]>([
-    ["the function takes too long", hang],
+  it.each<[string, Answer]>([
+    ["the function takes too long", late],
     ["the function's settings are wrong", refusing(502, "InvalidRuntimeException")],
     ["there are no permissions", refusing(403, "AccessDeniedException")],
   ])("is still called where %s", async (_what, answer) => {
-    await using lambda = await httpPeer(answer);
-    const aws = createAws(withKeys({ lambda: lambda.url }));
+    const { requests } = await call(answer);
 
-    await call(aws, 6);
-
-    expect(lambda.requests).toHaveLength(6);
+    expect(requests).toHaveLength(6);
   });
 });

@@ -1,11 +1,15 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { blackHole } from "../../../test/support/black-hole.ts";
 import { hang, httpPeer } from "../../../test/support/http-peer.ts";
 import { createInstanceMetadata } from "./metadata.ts";
 
 const never = new AbortController().signal;
 const region = "meta-data/placement/region";
+/** For what answers: however slow this machine is. */
+const deadlineMs = 20_000;
+
+vi.setConfig({ testTimeout: 30_000 });
 
 describe("the instance metadata service", () => {
   it("is asked within a session, and the session is kept", async () => {
@@ -13,7 +17,7 @@ describe("the instance metadata service", () => {
       const known = method === "PUT" || headers["x-aws-ec2-metadata-token"] === "a session";
       response.writeHead(known ? 200 : 401).end(method === "PUT" ? "a session" : "eu-west-1");
     });
-    const metadata = createInstanceMetadata({ endpoint: imds.url });
+    const metadata = createInstanceMetadata({ endpoint: imds.url, deadlineMs });
 
     const values = [await metadata(region, never), await metadata(region, never)];
 
@@ -30,7 +34,7 @@ describe("the instance metadata service", () => {
     await using imds = await httpPeer(({ method }, response) => {
       response.writeHead(method === "PUT" ? 200 : 404).end("x");
     });
-    const metadata = createInstanceMetadata({ endpoint: imds.url });
+    const metadata = createInstanceMetadata({ endpoint: imds.url, deadlineMs });
 
     const value = await metadata("meta-data/iam/info", never);
 
@@ -63,7 +67,7 @@ describe("the instance metadata service", () => {
 
   it("is taken for absent where another service answers in its place", async () => {
     await using other = await httpPeer((_request, response) => response.writeHead(404).end("<html>"));
-    const metadata = createInstanceMetadata({ endpoint: other.url });
+    const metadata = createInstanceMetadata({ endpoint: other.url, deadlineMs });
 
     const values = [await metadata(region, never), await metadata(region, never)];
 
@@ -76,7 +80,7 @@ describe("the instance metadata service", () => {
     await using imds = await httpPeer((_request, response) =>
       response.writeHead(307, { location: `${elsewhere.url}/latest/api/token` }).end(),
     );
-    const metadata = createInstanceMetadata({ endpoint: imds.url });
+    const metadata = createInstanceMetadata({ endpoint: imds.url, deadlineMs });
 
     const value = await metadata(region, never);
 
@@ -89,7 +93,7 @@ describe("the instance metadata service", () => {
       const forgotten = method === "GET" && imds.requests.length === 2;
       response.writeHead(forgotten ? 401 : 200).end("value");
     });
-    const metadata = createInstanceMetadata({ endpoint: imds.url });
+    const metadata = createInstanceMetadata({ endpoint: imds.url, deadlineMs });
 
     await expect(metadata(region, never)).rejects.toMatchObject({ code: "unavailable" });
     const value = await metadata(region, never);
@@ -100,7 +104,7 @@ describe("the instance metadata service", () => {
 
   it("ends with the deadline of the action, and says so", async () => {
     await using imds = await httpPeer(hang);
-    const metadata = createInstanceMetadata({ endpoint: imds.url });
+    const metadata = createInstanceMetadata({ endpoint: imds.url, deadlineMs });
 
     const value = metadata(region, AbortSignal.timeout(100));
 

@@ -3,7 +3,6 @@ import { ActionError } from "../../catalogue/errors.ts";
 import { startOfBody } from "../../catalogue/http.ts";
 
 const linkLocal = "http://169.254.169.254";
-const deadlineMs = 1000;
 const maxBytes = 64 * 1024;
 const tokenSeconds = 21_600;
 /** Renewed a minute before it expires. */
@@ -21,9 +20,12 @@ export type InstanceMetadata = (path: string, signal: AbortSignal) => Promise<st
 /** IMDSv2, with a session token. Where nothing answers, nothing is asked again for a minute: outside AWS no action waits. */
 export function createInstanceMetadata({
   endpoint = linkLocal,
+  deadlineMs = 1000,
   now = Date.now,
 }: {
   readonly endpoint?: string | undefined;
+  /** Of each request. */
+  readonly deadlineMs?: number;
   readonly now?: () => number;
 } = {}): InstanceMetadata {
   let token = { value: "", expiresAt: 0 };

@@ -14,6 +14,8 @@ import { partBytes } from "../store-object.ts";
 
 const never = new AbortController().signal;
 
+vi.setConfig({ testTimeout: 30_000 });
+
 beforeEach(() => {
   vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
   vi.stubEnv("AWS_CONFIG_FILE", "/nonexistent");
@@ -281,9 +283,13 @@ describe("storing in S3", () => {
 
   it("closes the connection of a request when the action ends", async () => {
     const { promise: closed, resolve: close } = Promise.withResolvers<void>();
-    await using peer = await httpPeer((_request, response) => void response.once("close", close));
+    const ending = new AbortController();
+    await using peer = await httpPeer((_request, response) => {
+      response.once("close", close);
+      ending.abort(new DOMException("", "TimeoutError"));
+    });
 
-    const stored = awsAt(peer.url).putObject(one(), AbortSignal.timeout(200));
+    const stored = awsAt(peer.url).putObject(one(), ending.signal);
 
     await expect(stored).rejects.toMatchObject({ code: "timeout" });
     await closed;
