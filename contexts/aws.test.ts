@@ -1,11 +1,9 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createInstanceMetadata } from "../src/clients/aws/metadata.ts";
 import type { Clients } from "../src/clients/clients.ts";
 import { eventOf } from "../test/support/events.ts";
 import { httpPeer } from "../test/support/http-peer.ts";
 import { aws } from "./aws.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 function fetchFrom(endpoint: string) {
   const instanceMetadata = createInstanceMetadata({ endpoint, deadlineMs: 20_000 });

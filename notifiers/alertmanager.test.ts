@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import { outcomeStatuses } from "../src/catalogue/outcome.ts";
 import type { Clients } from "../src/clients/clients.ts";
@@ -9,8 +9,6 @@ import { type HttpPeer, hang, httpPeer } from "../test/support/http-peer.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { failureOf } from "../test/support/notifier-contract.ts";
 import { alertmanager } from "./alertmanager.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 function answering(status: number, headers: Readonly<Record<string, string>> = {}): Promise<HttpPeer> {
   return httpPeer((_request, response) => response.writeHead(status, headers).end());

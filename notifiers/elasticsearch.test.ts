@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import type { Clients } from "../src/clients/clients.ts";
 import { createHttp } from "../src/clients/http/adapter.ts";
@@ -11,8 +11,6 @@ import { notificationOf } from "../test/support/notifications.ts";
 import { hostileNotification } from "../test/support/notifier-contract.ts";
 import { searchEngine } from "../test/support/search-engine.ts";
 import { elasticsearch } from "./elasticsearch.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 function valuesOf(settings: Readonly<Record<string, unknown>>) {
   const { values, problems } = compileFields(elasticsearch.settings).read(settings);

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { loadConfig } from "../src/config/load.ts";
 import { loadRules } from "../src/rules/load.ts";
 import { describeProblem } from "../src/schema/problem.ts";
@@ -7,8 +7,6 @@ import { eventOf } from "../test/support/events.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { realCatalogue } from "../test/support/real-catalogue.ts";
 import { type Medium, render } from "./template.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const guide = readFileSync(new URL("../docs/notifications.md", import.meta.url), "utf8");
 const blocks = [...guide.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language = "", text = ""]) => ({

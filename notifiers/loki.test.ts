@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import type { Clients } from "../src/clients/clients.ts";
 import { createHttp } from "../src/clients/http/adapter.ts";
@@ -8,8 +8,6 @@ import { httpPeer, type SeenRequest } from "../test/support/http-peer.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { failureOf, hostileNotification } from "../test/support/notifier-contract.ts";
 import { loki } from "./loki.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 interface Traits {
   readonly settings?: Readonly<Record<string, unknown>>;

@@ -1,9 +1,7 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventOf } from "../test/support/events.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { clip, idOf, messageOf, plain, plainLines, textOf } from "./message.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const event = eventOf({
   pod: "shop/cart-1",

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import type { ActionError } from "../src/catalogue/errors.ts";
 import type { Clients } from "../src/clients/clients.ts";
@@ -8,8 +8,6 @@ import { eventOf } from "../test/support/events.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { hostileNotification } from "../test/support/notifier-contract.ts";
 import { slack } from "./slack.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 interface TextObject {
   readonly type: string;

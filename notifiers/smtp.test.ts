@@ -1,5 +1,5 @@
 import { createServer, type Socket } from "node:net";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import type { Clients } from "../src/clients/clients.ts";
 import { createMailers } from "../src/clients/mail/adapter.ts";
@@ -10,8 +10,6 @@ import { notificationOf } from "../test/support/notifications.ts";
 import { certificates, failureOf, hostile, hostileNotification } from "../test/support/notifier-contract.ts";
 import { type SmtpPeer, smtpPeer } from "../test/support/smtp-peer.ts";
 import { smtp } from "./smtp.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 /** As a configuration would be read, with its defaults. */
 function settingsOf(raw: Readonly<Record<string, unknown>>) {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Notification } from "../src/catalogue/catalogue.ts";
 import { ActionError } from "../src/catalogue/errors.ts";
 import type { Clients } from "../src/clients/clients.ts";
@@ -11,8 +11,6 @@ import { nobodysUrl } from "../test/support/free-ports.ts";
 import { hang, httpPeer, type SeenRequest } from "../test/support/http-peer.ts";
 import { notificationOf } from "../test/support/notifications.ts";
 import { webhook } from "./webhook.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 interface Traits {
   readonly notification?: Notification;

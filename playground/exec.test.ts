@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { type Playground, startPlayground } from "./index.ts";
 import { ask, podSeed } from "./testing.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const everything = ["stdin", "stdout", "stderr"];
 

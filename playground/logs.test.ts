@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { crashAnnotation } from "./controllers/kubelet.ts";
 import { type Playground, startPlayground } from "./index.ts";
 import { ask, podSeed } from "./testing.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const log = "/api/v1/namespaces/shop/pods/web-1/log";
 

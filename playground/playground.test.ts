@@ -1,8 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Playground, startPlayground } from "./index.ts";
 import { ask, podSeed, until } from "./testing.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const merge = "application/merge-patch+json";
 const pod = "/api/v1/namespaces/shop/pods/web-1";

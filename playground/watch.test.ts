@@ -1,11 +1,9 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Playground, startPlayground } from "./index.ts";
 import { ask, podSeed } from "./testing.ts";
 import type { KubeObject } from "./wire.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 interface Event {
   readonly type: string;

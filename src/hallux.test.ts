@@ -11,8 +11,6 @@ import { loadedFrom } from "../test/support/loaded.ts";
 import { realCatalogue } from "../test/support/real-catalogue.ts";
 import { type HalluxOptions, startHallux } from "./hallux.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const soon = { timeout: 20_000 };
 const labelRule = `
 - rule: Label

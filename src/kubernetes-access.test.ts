@@ -5,8 +5,6 @@ import { realCatalogue } from "../test/support/real-catalogue.ts";
 import type { Kubernetes } from "./clients/kubernetes/port.ts";
 import { createKubernetesAccess } from "./kubernetes-access.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const soon = { timeout: 20_000 };
 const labelRule = `
 - rule: Label

@@ -1,11 +1,9 @@
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { eventOf } from "../test/support/events.ts";
 import { loadedFrom } from "../test/support/loaded.ts";
 import { type Manner, type OtlpReceiver, otlpReceiver } from "../test/support/otlp-receiver.ts";
 import { openTelemetry } from "./open-telemetry.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 /** Longer than a test may take: whoever waits for it to its end is not done in time. */
 const graceMs = 60_000;

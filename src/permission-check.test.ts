@@ -6,8 +6,6 @@ import type { NeededPermission } from "./catalogue/permissions.ts";
 import type { AccessReview } from "./clients/kubernetes/port.ts";
 import { checkPermissions } from "./permission-check.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 function permission(resource: string, rules: readonly string[] = ["R"]): NeededPermission {
   const neededBy = rules.map((rule) => ({ rule, action: "A", entry: "kubernetes:label" }));
   return { verb: "patch", apiGroup: "", resource, namespace: undefined, neededBy };

@@ -1,4 +1,3 @@
-import { vi } from "vitest";
 import { alertmanager } from "../notifiers/alertmanager.ts";
 import { elasticsearch } from "../notifiers/elasticsearch.ts";
 import { falcosidekick } from "../notifiers/falcosidekick.ts";
@@ -9,8 +8,6 @@ import { webhook } from "../notifiers/webhook.ts";
 import { httpNotifierPeer } from "./support/http-notifier-peer.ts";
 import { describeNotifier, type Manner, type NotifierSubject } from "./support/notifier-contract.ts";
 import { smtpPeer } from "./support/smtp-peer.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const mentions = /<(?![\s\u2060])|@(?=\w)/g;
 

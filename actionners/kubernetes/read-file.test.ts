@@ -3,11 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, w
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { Kubernetes, Pod } from "../../src/clients/kubernetes/port.ts";
 import { bytesOfFile, type FileCommand, NoTools, readForeignFile, readOwnFile } from "./read-file.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const shells = [
   { name: "dash", path: "/bin/dash", before: [] },

@@ -6,12 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { parseJson } from "../../src/events/json.ts";
 import { eventOf } from "../../test/support/events.ts";
 import { shellCommand, shellScript, tokenName, tokensOf, withTokenValues } from "./tokens.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const run = promisify(execFile);
 

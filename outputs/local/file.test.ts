@@ -1,12 +1,10 @@
 import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ActionError } from "../../src/catalogue/errors.ts";
 import type { Clients } from "../../src/clients/clients.ts";
 import { file } from "./file.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const never = new AbortController().signal;
 const key = "2026-11-21T08-15-00Z_shop_cart-1_log";

@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Playground, startPlayground } from "../index.ts";
 import { ask, deploymentSeed, podSeed, until } from "../testing.ts";
 import { controllerOf } from "../wire.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const merge = "application/merge-patch+json";
 const pods = "/api/v1/namespaces/shop/pods";

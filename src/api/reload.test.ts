@@ -2,12 +2,10 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Secret } from "../schema/secret.ts";
 import type { Reloaded } from "../settings/reload.ts";
 import { createReloadPage, type ReloadPeers } from "./reload.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const unchanged: Reloaded = { status: "unchanged", hash: "h", restartNeeded: ["listen_port"] };
 const problem = { file: "rules.yaml", line: 2, column: 3, message: "unknown key", text: "pass: word", hint: undefined };

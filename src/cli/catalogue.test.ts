@@ -122,6 +122,14 @@ it.each([80, 100])("a table stays within a terminal of %i columns", async (colum
   expect(stdout).toContain("kubernetes:label");
 });
 
+it("a table is as wide as ever in a terminal that does not say how wide it is", async () => {
+  const unsaid = await runIn({ columns: 0, catalogue: realCatalogue }, "actionners", "list");
+
+  const usual = await runIn({ catalogue: realCatalogue }, "actionners", "list");
+
+  expect(unsaid.stdout).toBe(usual.stdout);
+});
+
 async function run(kind: EntryKind, ...args: readonly string[]) {
   return runIn({ catalogue: sampleCatalogue() }, kind, ...args);
 }

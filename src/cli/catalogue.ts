@@ -12,7 +12,7 @@ export interface CatalogueDeps {
   /** To standard error. */
   readonly writeError: (text: string) => void;
   readonly setExitCode: (code: number) => void;
-  /** Of the terminal that is written to, where it is one. */
+  /** Of the terminal that is written to, where it is one; 0 where that does not say. */
   readonly columns?: number | undefined;
 }
 
@@ -46,7 +46,7 @@ export function entriesCommand(kind: EntryKind, deps: CatalogueDeps): Command {
 
 function listAll(kind: EntryKind, { output }: Options, { catalogue, write, columns }: CatalogueDeps): void {
   const entries = describeEntries(kind, catalogue);
-  const lineWidth = Math.min(columns ?? maxLineWidth, maxLineWidth);
+  const lineWidth = Math.min(columns || maxLineWidth, maxLineWidth);
   write(output === "table" ? tableOf(kind, entries, lineWidth) : encode(entries.map(plain), output));
 }
 

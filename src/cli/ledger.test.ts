@@ -2,13 +2,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { acceptAll, courseOf, planned, respond, take } from "../../test/support/ledger-contract.ts";
 import { sampleCatalogue } from "../../test/support/sample-catalogue.ts";
 import { newDirectory, openLedger } from "../../test/support/sqlite-ledger.ts";
 import { ledgerCommand } from "./ledger.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 describe("ledger check", () => {
   it("tells what is in the files, also while a server has them", async () => {

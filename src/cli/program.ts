@@ -20,7 +20,7 @@ export interface ProgramDeps extends ServerDeps {
   readonly readStdin: () => Promise<string>;
   /** RFC 3339. */
   readonly now: () => string;
-  /** Of the terminal that standard output is, if it is one. */
+  /** Of the terminal that standard output is, if it is one; 0 where that does not say. */
   readonly columns?: number | undefined;
 }
 

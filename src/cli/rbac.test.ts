@@ -2,15 +2,13 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { startPlayground } from "../../playground/index.ts";
 import { realCatalogue } from "../../test/support/real-catalogue.ts";
 import type { KubeconfigSource } from "../clients/kubernetes/connection.ts";
 import { preflightCommand } from "./preflight.ts";
 import { rbacCommand } from "./rbac.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const rules = `
 - rule: Mark

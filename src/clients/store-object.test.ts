@@ -1,11 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { untilAborted } from "../catalogue/abort.ts";
 import { ActionError } from "../catalogue/errors.ts";
 import type { NewObject } from "./object-store.ts";
 import { type Bucket, partBytes, partsOf, type SmallContent, storeObject } from "./store-object.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const never = new AbortController().signal;
 

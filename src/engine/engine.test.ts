@@ -18,8 +18,6 @@ import { protectNamespaces, refuseMirrorPods } from "./guard.ts";
 import { createNotifications } from "./notifications.ts";
 import { createPermits } from "./permits.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const soon = { timeout: 20_000 };
 const done = success("done", { objects: {} });
 
@@ -90,6 +88,20 @@ function podSeen(target: PodTarget, traits: Partial<Pod> = {}): Pod {
     ephemeralContainers: [],
     ...traits,
   };
+}
+
+/** Actions that are done at once, and the names of those that were. */
+function inOrder() {
+  const order: string[] = [];
+  const step = (name: string) =>
+    action(
+      actionner(async () => {
+        order.push(name);
+        return done;
+      }),
+      { name },
+    );
+  return { order, step };
 }
 
 function clientsWith(getPod: Kubernetes["getPod"], getResource?: Kubernetes["getResource"]): Clients {
@@ -171,15 +183,7 @@ function notifierNamed(id: string, notify: Notifier["notify"]): Notifier {
 
 describe("a response", () => {
   it("runs the actions of a rule in order, records and notifies each", async () => {
-    const order: string[] = [];
-    const step = (name: string) =>
-      action(
-        actionner(async () => {
-          order.push(name);
-          return done;
-        }),
-        { name },
-      );
+    const { order, step } = inOrder();
 
     const { outcomes, notified } = await respond([rule([step("first"), step("second")])]);
 
@@ -1098,15 +1102,7 @@ describe("an event that an earlier process left unfinished", () => {
   });
 
   it("runs no further action of a response that was closed, whatever its rule says by now, and tells whom it concerns", async () => {
-    const order: string[] = [];
-    const step = (name: string) =>
-      action(
-        actionner(async () => {
-          order.push(name);
-          return done;
-        }),
-        { name },
-      );
+    const { order, step } = inOrder();
     const actions = [step("first"), step("second")];
     const closed: Transition = { type: "closed", at, response: "response-1" };
 
@@ -1132,15 +1128,7 @@ describe("an event that an earlier process left unfinished", () => {
   });
 
   it("does not run again what has ended, tells whom it concerns, and goes on with the next action", async () => {
-    const order: string[] = [];
-    const step = (name: string) =>
-      action(
-        actionner(async () => {
-          order.push(name);
-          return done;
-        }),
-        { name },
-      );
+    const { order, step } = inOrder();
     const actions = [step("first"), step("second")];
 
     const { notified } = await resumeWith([rule(actions)], [planned(actions), started, ended]);

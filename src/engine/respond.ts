@@ -67,11 +67,8 @@ export function createResponder(
     if (missing.length > 0) {
       journal.write(...missing);
     }
-    const againMs = await respond(past.length === 0 ? begin(matched, course) : resume(past, course, isOurs), course);
-    if (againMs !== undefined) {
-      unwritten.keep(work, journal);
-    }
-    return againMs;
+    const tasks = past.length === 0 ? begin(matched, course) : resume(past, course, isOurs);
+    return respond(tasks, course).finally(() => unwritten.keep(work, journal));
   };
 }
 

@@ -11,6 +11,7 @@ const maxKept = 2048;
  * when the event comes again. Without it they would be taken for interrupted.
  */
 export interface Unwritten {
+  /** Where nothing is missing, nothing is kept. */
   keep(work: Work, journal: Journal): void;
   /** What follows on the work's history; empty where nothing does, or where another process went on with the event. */
   take(work: Work): readonly Transition[];

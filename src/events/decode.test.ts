@@ -1,11 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Decoding, decodeEvent, type Fault } from "./decode.ts";
 import type { FalcoEvent } from "./event.ts";
 import { type JsonValue, parseJson } from "./json.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const receipt = { id: "e-1", receivedAt: "2026-03-01T10:00:01.000Z" };
 

@@ -1,8 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { isExactNumber, isJsonObject, type JsonObject, parseJson, textOf } from "./json.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 describe("parseJson", () => {
   it.each(["1763689041886038257", "1.50", "1e400", "-0", "1E5", "0.1000", "123456789012345678901234567890.5"])(

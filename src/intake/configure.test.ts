@@ -6,8 +6,6 @@ import { Secret } from "../schema/secret.ts";
 import type { Intake } from "./intake.ts";
 import { anEvent, dial, fixture, startIntake } from "./testing.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const settings = { address: "127.0.0.1", port: 0 };
 
 describe("a receiver that is configured anew", () => {

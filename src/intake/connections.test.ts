@@ -2,11 +2,9 @@ import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Secret } from "../schema/secret.ts";
 import { anEvent, dial, exchange, fixture, startIntake, untilClosed } from "./testing.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const soon = { timeout: 20_000 };
 const impatient = { timeouts: { headers: 100, request: 200, idle: 100 } };

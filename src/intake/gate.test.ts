@@ -1,12 +1,10 @@
 import { once } from "node:events";
 import { request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Secret } from "../schema/secret.ts";
 import { isOpenToAll, type IntakeSettings } from "./intake.ts";
 import { anEvent, exchange, fixture, startIntake } from "./testing.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const token = "t0ken-of-falco";
 const password = "pass:word";

@@ -1,12 +1,10 @@
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { recordingMetrics } from "../../test/support/metrics.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { anEvent, dial, exchange, startIntake, untilClosed } from "./testing.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 describe("an event", () => {
   it("is answered 202 once the ledger accepted it", async () => {

@@ -1,9 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
 import { createLanes, type Waiting, waitingOf } from "./lanes.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 interface Item extends Waiting {
   readonly name: string;

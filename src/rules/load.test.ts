@@ -2,15 +2,13 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
 import { rulesCatalogue } from "../../test/support/rules-catalogue.ts";
 import { describeProblem } from "../schema/problem.ts";
 import { loadRules, readRules } from "./load.ts";
 import { printRules } from "./print.ts";
 import type { EffectiveRule, RulesReading } from "./rule.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const catalogue = rulesCatalogue();
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventOf } from "../../test/support/events.ts";
 import { rulesCatalogue } from "../../test/support/rules-catalogue.ts";
 import { decodeEvent } from "../events/decode.ts";
@@ -9,8 +9,6 @@ import { parseFieldTests, splitAtCommas } from "./conditions.ts";
 import { loadRules } from "./load.ts";
 import { createRuleSet } from "./rule-set.ts";
 import type { Match, Rule, RuleSet } from "./rule.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 describe("matching by Falco rule", () => {
   it("takes any of the names", () => {

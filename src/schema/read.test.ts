@@ -1,11 +1,9 @@
 import { Ajv } from "ajv";
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { choice, type Fields, flag, integer, secret, text, textList, textMap } from "./field.ts";
 import { compileFields, isCidr, jsonSchemaOf } from "./read.ts";
 import { Secret } from "./secret.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const fields = {
   name: text("Name", { required: true, minLength: 1, aliases: ["title"] }),

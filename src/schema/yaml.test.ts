@@ -1,9 +1,7 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { describeProblem } from "./problem.ts";
 import { atOnce } from "./steps.ts";
 import { problemAt, readYaml, readYamlList, type YamlDocument } from "./yaml.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 describe("reading YAML", () => {
   it("gives plain data", () => {

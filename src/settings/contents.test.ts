@@ -2,10 +2,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { type Content, createReader, digestOf, readAgain } from "./contents.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 function place(): string {
   const directory = mkdtempSync(join(tmpdir(), "hallux-contents-"));

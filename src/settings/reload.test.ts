@@ -8,8 +8,6 @@ import type { Contents } from "./contents.ts";
 import { type LoadedSettings, loadSettings, type Settings } from "./load.ts";
 import { createReloader, type ReloadOptions } from "./reload.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const soon = { timeout: 20_000 };
 const bad = "- rule: R\n  matsch: {}\n";
 const good = (name: string) =>

@@ -16,8 +16,6 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { digestOf, readAgain } from "./contents.ts";
 import { createWatch, type WatchOptions } from "./watch.ts";
 
-vi.setConfig({ testTimeout: 20_000 });
-
 const soon = { timeout: 15_000 };
 
 function place(): string {

@@ -10,8 +10,6 @@ import { Secret } from "../schema/secret.ts";
 import { createTraces } from "./otel-traces.ts";
 import { type Collector, createMetricsDelivery, createSpanExporter } from "./otlp.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const transports = [
   { protocol: "grpc", tls: false },
   { protocol: "grpc", tls: true },

@@ -82,6 +82,18 @@ describe("the series of rules", () => {
     expect(body).toContain('hallux_rule_matches_total{rule="old"} 1\n');
   });
 
+  it("are those of the rules that match, where there are more rules than there is room for", async () => {
+    const { metrics } = start();
+    const rules = Array.from({ length: 10_000 }, (_, index) => `rule ${index}`);
+    metrics.follow({ rules, notifiers: [] });
+
+    metrics.ruleMatched("rule 9999");
+    const { body } = await metrics.render();
+
+    expect(body).toContain('hallux_rule_matches_total{rule="rule 9999"} 1\n');
+    expect(body).not.toContain("overflow");
+  });
+
   it("have room for new rules however many came and went, without anybody who reads them", async () => {
     const { clock, metrics, shown } = start();
     for (let round = 0; round < 20; round += 1) {

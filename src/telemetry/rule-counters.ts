@@ -26,7 +26,10 @@ export interface RuleCounters {
   readonly ruleMatches: Counter;
   readonly actions: Counter;
   readonly retries: Counter;
-  /** These are in force now. Each has its matches, at 0 until it has any; what the others have counted goes after a while. */
+  /**
+   * These are in force now. Each has its matches, at 0 until it has any, where there is room for all of them; what the others have
+   * counted goes after a while.
+   */
   follow(rules: Iterable<string>): void;
   /** For readers. */
   readonly producer: MetricProducer;
@@ -58,7 +61,8 @@ export function createRuleCounters(clock: () => number = Date.now): RuleCounters
       }
       inForce = next;
       forget();
-      for (const rule of next) {
+      // Those that never match must not take the room from those that do.
+      for (const rule of next.size < maxSeries ? next : []) {
         counters.ruleMatches.add({ rule }, 0);
       }
     },

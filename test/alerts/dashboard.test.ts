@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { metricDefinitions } from "../../src/telemetry/definitions.ts";
 import { type Dashboard, dashboard, type Panel } from "../chart/dashboard.ts";
 import { chart, find, helm, render, withoutHelm } from "../chart/helm.ts";
 import { promtool, withoutPromtool } from "../peers/promtool.ts";
 import { definitionOf, metricsIn, mustParse, unknownNames, unlessHere, withoutGrafana } from "./queries.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const text = readFileSync(join(chart, "dashboards/hallux.json"), "utf8");
 const shipped: Dashboard & { readonly templating: { readonly list: readonly Variable[] } } = JSON.parse(text);

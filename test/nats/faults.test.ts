@@ -14,6 +14,7 @@ import { eventOf } from "../support/events.ts";
 import { freePorts } from "../support/free-ports.ts";
 import { newDirectory } from "../support/sqlite-ledger.ts";
 import { acceptAll, closed, planned, take, taker } from "../support/ledger-contract.ts";
+import { until } from "../support/until.ts";
 import { createAccount } from "./account.ts";
 import { detourTo } from "./detour.ts";
 import { openLedger, type Settings, settingsOf } from "./replicas.ts";
@@ -190,7 +191,7 @@ describe.skipIf(binary === undefined)("nats ledger: where JetStream is", () => {
     const remotes = `leafnodes { remotes: [{ url: "nats-leaf://127.0.0.1:${leaves}" }] }`;
     const leaf = await server({ jetStream: false, config: `${jetStream("leaf")}\n${remotes}` });
     const ledger = await open({ servers: [leaf.url], domain: "hub", backlogBytes: 1e8 });
-    await until(() => ledger.faults().length === 0);
+    await until("the ledger works", () => ledger.faults().length === 0);
 
     const sent = await acceptAll(
       ledger,
@@ -218,7 +219,7 @@ describe.skipIf(binary === undefined)("nats ledger: what is wrong", () => {
     await expectRefusal(ledger, /cannot be reached.*check that it runs/);
     await nats.start();
 
-    await until(() => ledger.faults().length === 0);
+    await until("the ledger works", () => ledger.faults().length === 0);
     expect(await ledger.accept(eventOf())).toEqual({ status: "accepted" });
   });
 
@@ -274,7 +275,7 @@ describe.skipIf(binary === undefined)("nats ledger: what is wrong", () => {
 
     await streams.delete(`${settings.prefix.toUpperCase()}_EVENTS`);
     await ledger.accept(eventOf()).catch(() => {});
-    await until(() => ledger.faults().length === 0);
+    await until("the ledger works", () => ledger.faults().length === 0);
     const event = eventOf({ pod: "shop/late" });
     await ledger.accept(event);
 
@@ -294,9 +295,3 @@ describe.skipIf(binary === undefined)("nats ledger: what is wrong", () => {
     expect(ledger.backlog().events).toBe(1);
   });
 });
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) {
-    await sleep(20);
-  }
-}

@@ -1,6 +1,5 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect, headers, nanos, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -9,6 +8,7 @@ import { namesFor } from "../../src/ledger/nats/names.ts";
 import { type NatsServer, natsBinaries, startNats, withoutNats } from "../peers/nats.ts";
 import { eventOf } from "../support/events.ts";
 import { acceptAll, take, taker } from "../support/ledger-contract.ts";
+import { until } from "../support/until.ts";
 import { detourTo } from "./detour.ts";
 import { send } from "./replica.ts";
 import { openLedger, settingsOf } from "./replicas.ts";
@@ -32,12 +32,6 @@ async function operator(): Promise<Operator> {
 
 function pods(name: string, count: number) {
   return Array.from({ length: count }, (_, n) => ({ pod: `shop/${name}-${n}` }));
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) {
-    await sleep(20);
-  }
 }
 
 describe.skipIf(natsBinaries.length > 0)("nats ledger: streams", () => {
@@ -67,7 +61,7 @@ describe.skipIf(binary === undefined)("nats ledger: a stream that somebody else"
     const settings = settingsOf({ servers: [server.url] });
     const [one, other] = [await openLedger(settings), await openLedger(settings)];
     await acceptAll(one, pods("before", 40));
-    await until(() => other.backlog().events === 40);
+    await until("the other has read all", () => other.backlog().events === 40);
 
     await jsm.streams.delete(namesFor(settings.prefix).events);
     const events = pods("after", 4).map(eventOf);
@@ -121,7 +115,7 @@ describe.skipIf(binary === undefined)("nats ledger: a stream that somebody else"
     for (const event of pods("lost", 10).map(eventOf)) {
       await send(event, one);
     }
-    await until(() => away.backlog().events === 10);
+    await until("the other has read all", () => away.backlog().events === 10);
 
     detour.block();
     await server.stop("SIGKILL");
@@ -149,7 +143,7 @@ describe.skipIf(binary === undefined)("nats ledger: a stream that somebody else"
     const [event] = await acceptAll(ledger, [{ pod: "shop/late" }]);
     const work = await next();
     await work.finish();
-    await until(() => ledger.backlog().events === 0);
+    await until("nothing waits", () => ledger.backlog().events === 0);
 
     expect(work.event.id).toBe(event?.id);
   });
@@ -182,7 +176,7 @@ describe.skipIf(binary === undefined)("nats ledger: a stream that somebody else"
       nc.publish(subject, "what is this?");
     }
     await nc.flush();
-    await until(() => work.lost.aborted);
+    await until("the work is lost", () => work.lost.aborted);
     work.giveBack(0);
     const again = await next();
 
@@ -210,7 +204,7 @@ describe.skipIf(binary === undefined)("nats ledger: trimming", () => {
     const one = await openLedger(settings);
     const other = await openLedger({ ...settings, servers: [detour.url] });
     await acceptAll(one, pods("cart", 3));
-    await until(() => other.backlog().events === 3);
+    await until("the other has read all", () => other.backlog().events === 3);
 
     detour.block();
     for (const work of await take(one, 3)) {
@@ -219,9 +213,9 @@ describe.skipIf(binary === undefined)("nats ledger: trimming", () => {
     const next = taker(one);
     const waiting = next();
     finishMany(nc, (n) => names.subject("event", `key-${n}`));
-    await until(async () => (await jsm.streams.info(names.events)).state.first_seq > 500);
+    await until("the stream is trimmed", async () => (await jsm.streams.info(names.events)).state.first_seq > 500);
     detour.open();
-    await until(() => other.backlog().events === 0);
+    await until("the other knows that nothing waits", () => other.backlog().events === 0);
     const [event] = await acceptAll(one, [{ pod: "shop/late" }]);
 
     expect((await waiting).event.id).toBe(event?.id);

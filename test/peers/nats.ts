@@ -105,7 +105,7 @@ function greets({ hostname, port }: URL): Promise<boolean> {
   const socket = createConnection({ host: hostname, port: Number(port), timeout: 5_000 });
   return new Promise<boolean>((resolve) => {
     socket.once("data", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("timeout", () => resolve(false));
+    socket.once("timeout", () => resolve(false)).once("close", () => resolve(false));
   }).finally(() => socket.destroy());
 }
 

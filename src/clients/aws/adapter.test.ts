@@ -17,8 +17,6 @@ const invocation: LambdaInvocation = {
 const never = new AbortController().signal;
 const soon = { timeout: 20_000 };
 
-vi.setConfig({ testTimeout: 30_000 });
-
 beforeEach(() => {
   vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
   vi.stubEnv("AWS_CONFIG_FILE", "/nonexistent");

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { blackHole } from "../../../test/support/black-hole.ts";
 import { hang, httpPeer } from "../../../test/support/http-peer.ts";
 import { createInstanceMetadata } from "./metadata.ts";
@@ -8,8 +8,6 @@ const never = new AbortController().signal;
 const region = "meta-data/placement/region";
 /** For what answers: however slow this machine is. */
 const deadlineMs = 20_000;
-
-vi.setConfig({ testTimeout: 30_000 });
 
 describe("the instance metadata service", () => {
   it("is asked within a session, and the session is kept", async () => {

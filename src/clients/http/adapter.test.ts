@@ -11,8 +11,6 @@ import { basicCredentials, type HttpRequest, headerFault, refusalOf, secretsIn }
 
 const never = new AbortController().signal;
 
-vi.setConfig({ testTimeout: 30_000 });
-
 function post(url: string, traits: Partial<HttpRequest> = {}): HttpRequest {
   return { url: new URL(url), method: "POST", headers: {}, body: "{}", ...traits };
 }

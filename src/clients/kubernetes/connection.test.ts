@@ -6,13 +6,11 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
 import { ActionError } from "../../catalogue/errors.ts";
 import { createKubernetes, type KubeconfigSource } from "./adapter.ts";
 import type { Kubernetes, Pod } from "./port.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const cart = { kind: "pod", namespace: "shop", name: "cart-1", uid: undefined } as const;
 const pod = cart as unknown as Pod;

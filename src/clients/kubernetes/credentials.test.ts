@@ -5,8 +5,6 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { eventually } from "../../../test/support/cluster.ts";
 import { credentialPlugin, tokenFile } from "./credentials.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 async function directory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "hallux-"));
   onTestFinished(() => rm(path, { recursive: true }));

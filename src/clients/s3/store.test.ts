@@ -14,8 +14,6 @@ import { partBytes } from "../store-object.ts";
 
 const never = new AbortController().signal;
 
-vi.setConfig({ testTimeout: 30_000 });
-
 beforeEach(() => {
   vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
   vi.stubEnv("AWS_CONFIG_FILE", "/nonexistent");

@@ -110,7 +110,7 @@ export function createLeases(options: LeasesOptions): Leases {
       return true;
     }
     const known = seen.get(key);
-    if (known?.sequence === last.seq && known.beat === found.beat) {
+    if (known?.sequence === last.seq && known.holder === found.holder && known.beat === found.beat) {
       return !isHeld(known);
     }
     seen.set(key, { ...found, key, sequence: last.seq, at: performance.now() });

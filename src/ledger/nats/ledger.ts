@@ -227,7 +227,7 @@ function faultOf(peers: Peers): string | undefined {
 }
 
 function fullness({ picture, options: { backlogBytes } }: Peers): string | undefined {
-  const { events, bytes } = picture.backlog();
+  const { events, bytes } = picture.held();
   return bytes < backlogBytes
     ? undefined
     : `the backlog is full: ${events} events wait, with ${bytes} bytes (ledger.backlog_bytes is ${backlogBytes})`;

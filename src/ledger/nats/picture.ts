@@ -59,6 +59,8 @@ export interface Picture {
   /** The stream holds nothing before this: what was there is finished, though we may not have read so. */
   settleBefore(first: number): void;
   backlog(): Backlog;
+  /** Of the backlog, what each event that comes has to ask for: it costs nothing. */
+  held(): Pick<Backlog, "events" | "bytes">;
   /** Up to where the stream holds nothing any more that is needed, if so many finished events are remembered. */
   surplus(remembered: number): number;
   clear(): void;
@@ -123,6 +125,7 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
       entry.finished = true;
     }
   };
+  const held = () => ({ events: entries.size + announced.size, bytes });
   return {
     announce(entry) {
       if (entry.sequence > position && !announced.has(entry.id)) {
@@ -154,7 +157,8 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
     shares: subjects.shares,
     settle,
     settleBefore: (first) => [entries, announced].flatMap((all) => idsBefore(first, all)).forEach(settle),
-    backlog: () => ({ bytes, ...figuresOf(entries, announced) }),
+    backlog: () => ({ ...held(), ...agesOf(entries, announced) }),
+    held,
     surplus(remembered) {
       const [oldest] = entries.values();
       return Math.min(finished.before(remembered), oldest?.sequence ?? Number.POSITIVE_INFINITY);
@@ -167,11 +171,14 @@ export function createPicture({ onEvent, keepsText }: PictureOptions): Picture {
   };
 }
 
-function figuresOf(entries: ReadonlyMap<string, Entry>, announced: ReadonlyMap<string, Entry>): Omit<Backlog, "bytes"> {
+function agesOf(
+  entries: ReadonlyMap<string, Entry>,
+  announced: ReadonlyMap<string, Entry>,
+): Pick<Backlog, "oldestAt" | "oldestWaitingAt"> {
   const [stored] = announced.values();
   const oldest = entries.values().next().value ?? stored;
   const waiting = entries.values().find(({ history }) => !runsAfter(history)) ?? stored;
-  return { events: entries.size + announced.size, oldestAt: oldest?.at, oldestWaitingAt: waiting?.at };
+  return { oldestAt: oldest?.at, oldestWaitingAt: waiting?.at };
 }
 
 /** Of those that are in the order of the stream. */

@@ -9,8 +9,6 @@ import { acceptAll, planned, respond, take, taker } from "../../../test/support/
 import { newDirectory, onFailpoint, openLedger, sqliteError } from "../../../test/support/sqlite-ledger.ts";
 import { LedgerUnavailable } from "../ledger.ts";
 
-vi.setConfig({ testTimeout: 30_000 });
-
 describe("a commit that fails", () => {
   it("is as if its events had never come: they are not given, and the sender's next attempt is accepted", async () => {
     const ledger = await openLedger(newDirectory());

@@ -1,11 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { vi } from "vitest";
 import { ledgerContract } from "../../../test/support/ledger-contract.ts";
 import { createSqliteLedger } from "./ledger.ts";
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const roomy = { backlogBytes: 1e8, retention: { ageMs: 1e9, bytes: 1e9 }, pid: 1, remark: () => undefined };
 
