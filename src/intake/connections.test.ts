@@ -49,6 +49,16 @@ describe("a slow sender", () => {
     expect(counted).toEqual(["eventRefused timeout"]);
   });
 
+  it("is told so where it says nothing in the middle of its body", async () => {
+    const { port, events, counted } = await startIntake({ settings: impatient });
+
+    const answer = await exchange(port, startOfBody);
+
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+    expect(events).toEqual([]);
+    expect(counted).toEqual(["eventRefused timeout"]);
+  });
+
   it("is cut off where it goes on after its refusal", async () => {
     const { port, counted } = await startIntake({ settings: { ...impatient, maxBodyBytes: 10 } });
     const socket = dial(port, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");

@@ -79,6 +79,8 @@ const defaults = {
 } as const;
 
 const maxHeaderBytes = 16_384;
+/** Connections, for what is late. */
+const checkingEveryMs = 1_000;
 
 export function createIntake(settings: IntakeSettings, peers: IntakePeers): Intake {
   const server = createHttpServer(settings);
@@ -186,7 +188,7 @@ function createHttpServer(settings: IntakeSettings): Server {
   const { tls, timeouts } = settings;
   const { headers, request } = { ...defaults.timeouts, ...timeouts };
   const options: ServerOptions = {
-    connectionsCheckingInterval: Math.min(headers, request, 1000),
+    connectionsCheckingInterval: Math.min(headers, request, checkingEveryMs),
     maxHeaderSize: maxHeaderBytes,
   };
   const server =
@@ -203,7 +205,8 @@ function setLimits(server: Server, { timeouts, maxConnections = defaults.maxConn
   server.headersTimeout = Math.min(headers, request);
   server.requestTimeout = request;
   server.keepAliveTimeout = idle;
-  server.timeout = request;
+  // The request's own deadline comes first, which is answered: node:http looks for it only so often.
+  server.timeout = request + 2 * checkingEveryMs;
   server.maxConnections = maxConnections;
 }
 

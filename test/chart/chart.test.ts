@@ -243,8 +243,8 @@ describe.skipIf(helm === undefined)(`the chart${helm === undefined ? ` (${withou
   });
 
   it.each([
-    [{}, 28],
-    [{ config: { shutdown_delay_seconds: 0, shutdown_grace_seconds: 60 } }, 65],
+    [{}, 38],
+    [{ config: { shutdown_delay_seconds: 0, shutdown_grace_seconds: 60 } }, 75],
   ])("gives time to stop in order with %j", (values, seconds) => {
     expect(podOf(render(values)).terminationGracePeriodSeconds).toBe(seconds);
   });

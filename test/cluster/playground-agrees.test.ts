@@ -5,6 +5,7 @@ import { request as httpsRequest } from "node:https";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { type Playground, startPlayground } from "../../playground/index.ts";
+import { until } from "../support/until.ts";
 
 /** The same requests to the playground and to the cluster of KUBECONFIG; the cluster's answers are right. */
 interface Step {
@@ -240,7 +241,10 @@ describe.skipIf(kubeconfigPath === undefined)(
       await Promise.all(Object.values(servers).map((server) => send(server, home, namespace)));
       // Without it the real one admits no pod.
       const account = get(`/api/v1/namespaces/${namespace}/serviceaccounts/default`);
-      await expect.poll(async () => (await send(servers.real, account, namespace)).code, { timeout: 20_000 }).toBe(200);
+      await until(
+        "the service account is there",
+        async () => (await send(servers.real, account, namespace)).code === 200,
+      );
     });
 
     afterAll(async () => {

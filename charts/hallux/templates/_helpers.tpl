@@ -87,11 +87,11 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* How long it may take to stop in order. */}}
+{{/* How long it may take to stop in order: where NATS does not answer, some seconds more than is set. */}}
 {{- define "hallux.gracePeriod" -}}
 {{- $delay := dig "shutdown_delay_seconds" 3 .Values.config | int -}}
 {{- $grace := dig "shutdown_grace_seconds" 20 .Values.config | int -}}
-{{- add $delay $grace 5 -}}
+{{- add $delay $grace 15 -}}
 {{- end -}}
 
 {{/* A path is a setting of its own, a value has one that ends in _file. */}}

@@ -350,6 +350,49 @@ describe("a damaged file", () => {
   });
 });
 
+describe("files that somebody removes under a ledger that has them open", () => {
+  it.each(["ledger.db", "ledger.db-wal", "lock.db"])("are missed at the next event: %s", async (name) => {
+    const directory = newDirectory();
+    const remarks: string[] = [];
+    const ledger = await openLedger(directory, { remark: (text) => remarks.push(text) });
+    await acceptAll(ledger, [{ pod: "shop/a" }]);
+
+    rmSync(join(directory, name));
+    await ledger.accept(eventOf()).catch(() => undefined);
+    await recovered(ledger);
+
+    expect(remarks).toContainEqual(expect.stringContaining(`${name} of the ledger in ${directory} was removed`));
+    expect(await ledger.accept(eventOf())).toEqual({ status: "accepted" });
+  });
+
+  it("are missed where no event comes, too, and it goes on in new ones", async () => {
+    const directory = newDirectory();
+    const remarks: string[] = [];
+    const ledger = await openLedger(directory, { remark: (text) => remarks.push(text) });
+
+    rmSync(directory, { recursive: true });
+    await expect.poll(() => remarks, { timeout: 20_000 }).toContain("the ledger works again");
+    await acceptAll(ledger, [{ pod: "shop/a" }]);
+    await ledger.close();
+
+    expect((await openLedger(directory)).backlog().events).toBe(1);
+  });
+
+  it("do not let another process in unnoticed: the first takes nothing more, and says who has it", async () => {
+    const directory = newDirectory();
+    const first = await openLedger(directory);
+    rmSync(join(directory, "lock.db"));
+    const second = await openLedger(directory);
+
+    await expect(first.accept(eventOf())).rejects.toBeInstanceOf(LedgerUnavailable);
+    await expect
+      .poll(() => first.faults(), { timeout: 20_000 })
+      .toEqual([expect.stringContaining("belongs to process")]);
+
+    expect(await second.accept(eventOf())).toEqual({ status: "accepted" });
+  });
+});
+
 /** So many commits fail from now on, as on a full disk. */
 function failing(times: number, then: () => void = () => undefined): void {
   let left = times;

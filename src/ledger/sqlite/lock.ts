@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreFault } from "./fault.ts";
 
+export const lockName = "lock.db";
 /** A reader of the lock (`hallux ledger check`) has it for less than this. */
 const patienceMs = 1000;
 const busy = 5;
@@ -17,7 +18,7 @@ export interface Lock {
  * beside the ledger: the system drops it however the process ends, and the ledger's file stays open to readers.
  */
 export function takeLock(directory: string, pid: number): Lock {
-  const db = new DatabaseSync(join(directory, "lock.db"), { timeout: patienceMs });
+  const db = new DatabaseSync(join(directory, lockName), { timeout: patienceMs });
   try {
     db.exec("BEGIN EXCLUSIVE");
     writeFileSync(holderFile(directory), `process ${pid} on ${hostname()} since ${new Date().toISOString()}\n`);
@@ -30,7 +31,7 @@ export function takeLock(directory: string, pid: number): Lock {
 
 /** Who has the directory now; undefined where nobody has. */
 export function holderOf(directory: string): string | undefined {
-  const db = new DatabaseSync(join(directory, "lock.db"), { readOnly: true });
+  const db = new DatabaseSync(join(directory, lockName), { readOnly: true });
   try {
     db.prepare("SELECT * FROM sqlite_master").all();
     return undefined;

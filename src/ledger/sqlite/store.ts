@@ -5,9 +5,10 @@ import { decodeEvent } from "../../events/decode.ts";
 import { type Known, rememberedKeys } from "../deduplication.ts";
 import { waitingOf } from "../lanes.ts";
 import type { Batch, EventRow, FinishedRow, LeftRow, StepsRow } from "./batch.ts";
-import { type Lock, takeLock } from "./lock.ts";
+import { type Lock, lockName, takeLock } from "./lock.ts";
 import { migrate, schemaVersion } from "./migrations.ts";
 import { type Retention, removeOld } from "./retention.ts";
+import { sameFiles } from "./same-files.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** Stands for a directory: everything stays in the memory of this process. */
@@ -42,12 +43,13 @@ export interface Recovery {
 /** Opens the directory's file, which it makes where there is none, as its only writer; tries that the disk takes something. */
 export function openStore(directory: string, pid: number): Store {
   if (directory === inMemory) {
-    return storeOn(openFile(inMemory), undefined);
+    return storeOn(openFile(inMemory), { mustBeThere: () => undefined, release: () => undefined });
   }
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const lock = takeLock(directory, pid);
   try {
-    return storeOn(openFile(join(directory, fileName)), lock);
+    const db = openFile(join(directory, fileName));
+    return storeOn(db, { ...lock, mustBeThere: sameFiles(directory, [fileName, `${fileName}-wal`, lockName]) });
   } catch (error) {
     lock.release();
     throw error;
@@ -76,17 +78,28 @@ function openFile(path: string): DatabaseSync {
   }
 }
 
-function storeOn(db: DatabaseSync, lock: Lock | undefined): Store {
+/** What stands around the file. */
+interface Surroundings extends Lock {
+  readonly mustBeThere: () => void;
+}
+
+function storeOn(db: DatabaseSync, { mustBeThere, release }: Surroundings): Store {
   const statements = prepareStatements(db);
   return {
     db,
     recover: () => recover(db),
     left: (after) => leftIn(db, after),
-    commit: (batch) => commit(db, statements, batch),
-    tend: (retention) => removeOld(db, retention),
+    commit(batch) {
+      mustBeThere();
+      commit(db, statements, batch);
+    },
+    tend(retention) {
+      mustBeThere();
+      return removeOld(db, retention);
+    },
     close() {
       db.close();
-      lock?.release();
+      release();
     },
   };
 }
