@@ -2,7 +2,8 @@ import { JetStreamApiError } from "@nats-io/jetstream";
 import { LedgerUnavailable } from "../ledger.ts";
 import { Conflict, type Link, noteHeader, noteIn } from "./link.ts";
 import { type Names, tokenOf } from "./names.ts";
-import type { Entry, EventNote, FinishedNote, Picture } from "./picture.ts";
+import type { Entry, FinishedNote, Picture } from "./picture.ts";
+import { storedEvent } from "./stored.ts";
 
 export interface FinishPeers {
   readonly link: Link;
@@ -61,16 +62,10 @@ async function isFinished(entry: Entry, link: Link, names: Names): Promise<boole
   const last = await link.last(names.events, entry.subject);
   if (last === undefined) {
     // A server of 2.9 that was killed may know no message of a subject that has one.
-    return !(await isStored(entry, link, names));
+    return (await storedEvent(entry, { link, names })) === undefined;
   }
   const note = noteIn<FinishedNote>(last.header.get(noteHeader));
   return note.id === entry.id && note.finished === true;
-}
-
-/** Whether the event is where it was: not another one, in a stream that was made anew and that we have not read yet. */
-async function isStored({ id, sequence }: Entry, link: Link, names: Names): Promise<boolean> {
-  const stored = await link.at(names.events, sequence);
-  return stored !== undefined && noteIn<EventNote>(stored.header.get(noteHeader)).id === id;
 }
 
 function noteOf({ id, at }: Entry): string {
@@ -79,7 +74,7 @@ function noteOf({ id, at }: Entry): string {
 }
 
 async function remove(entry: Entry, { link, names }: FinishPeers): Promise<void> {
-  if (await isStored(entry, link, names)) {
+  if ((await storedEvent(entry, { link, names })) !== undefined) {
     const { sequence } = entry;
     await link.perform(({ jsm }) => jsm.streams.deleteMessage(names.events, sequence, false)).catch(unlessUnavailable);
   }

@@ -4,8 +4,8 @@ import { createLanes, type Waiting } from "../lanes.ts";
 import { LedgerUnavailable, type Room, type Work } from "../ledger.ts";
 import { createCounts } from "./counts.ts";
 import type { Lease } from "./leases.ts";
-import { noteHeader, noteIn } from "./link.ts";
-import type { Entry, EventNote } from "./picture.ts";
+import type { Entry } from "./picture.ts";
+import { storedEvent } from "./stored.ts";
 import { afterFaultMs, type Given, type WorkPeers, workOn } from "./work.ts";
 
 /** An event that waits for its turn as long as its part is ours. */
@@ -169,22 +169,11 @@ async function eventOf(
   { id, receivedAt, text, sequence }: Entry,
   { link, names, picture }: Pick<TurnsPeers, "link" | "names" | "picture">,
 ): Promise<FalcoEvent | undefined> {
-  const stored = text ?? (await storedText({ id, sequence }, { link, names }));
+  const stored = text ?? (await storedEvent({ id, sequence }, { link, names }))?.string();
   if (stored === undefined) {
     // Somebody else has removed it from the stream.
     picture.settle(id);
     return undefined;
   }
   return decodeEvent(stored, { id, receivedAt }).event;
-}
-
-/** Undefined where it is not there, or another event is: the stream was made anew. */
-async function storedText(
-  { id, sequence }: Pick<Entry, "id" | "sequence">,
-  { link, names }: Pick<TurnsPeers, "link" | "names">,
-): Promise<string | undefined> {
-  const stored = await link.at(names.events, sequence);
-  return stored !== undefined && noteIn<EventNote>(stored.header.get(noteHeader)).id === id
-    ? stored.string()
-    : undefined;
 }

@@ -21,6 +21,8 @@ export interface Desk {
   /** For the first time, or again after a fault. */
   open(): void;
   recover(): Recovery;
+  /** The seq of the next event. */
+  next(): number;
   left(after: number): readonly LeftRow[];
   commit(batch: Batch): void;
   /** A little of what there is to remove; true where more is left. */
@@ -68,6 +70,7 @@ export function createDesk({ directory, pid }: Place): Desk {
       store = openStore(directory, pid);
     },
     recover: () => writer().recover(),
+    next: () => writer().next(),
     left: (after) => writer().left(after),
     commit: (batch) => writer().commit(batch),
     tend: (retention) => writer().tend(retention),

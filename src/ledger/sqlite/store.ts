@@ -24,6 +24,8 @@ const probeBytes = 262_144;
 export interface Store {
   readonly db: DatabaseSync;
   recover(): Recovery;
+  /** The seq of the next event. */
+  next(): number;
   /** The unfinished events after this seq, oldest first; some thousands, none where there are no more. */
   left(after: number): readonly LeftRow[];
   commit(batch: Batch): void;
@@ -87,7 +89,8 @@ function storeOn(db: DatabaseSync, { mustBeThere, release }: Surroundings): Stor
   const statements = prepareStatements(db);
   return {
     db,
-    recover: () => recover(db),
+    recover: () => ({ next: nextIn(db), known: knownIn(db) }),
+    next: () => nextIn(db),
     left: (after) => leftIn(db, after),
     commit(batch) {
       mustBeThere();
@@ -172,20 +175,21 @@ function finish({ keep, drop }: Statements, finished: readonly FinishedRow[], at
   }
 }
 
-function recover(db: DatabaseSync): Recovery {
+function nextIn(db: DatabaseSync): number {
   // Steps of an event whose row is lost (a file moved away under a running server) are no other event's history.
   const last = db.prepare(`
     SELECT max(seq) AS seq FROM
       (SELECT max(seq) AS seq FROM unfinished UNION SELECT max(seq) FROM finished UNION SELECT max(event) FROM steps)
   `);
+  return Number(last.get()?.["seq"] ?? 0) + 1;
+}
+
+function knownIn(db: DatabaseSync): readonly Known[] {
   const known = db.prepare(
     `SELECT key, id, at FROM (SELECT key, id, at, finished_at FROM finished ORDER BY finished_at DESC LIMIT ${rememberedKeys})
      WHERE key IS NOT NULL ORDER BY finished_at`,
   );
-  return {
-    next: Number(last.get()?.["seq"] ?? 0) + 1,
-    known: known.all() as unknown as Known[],
-  };
+  return known.all() as unknown as Known[];
 }
 
 function leftIn(db: DatabaseSync, after: number): readonly LeftRow[] {

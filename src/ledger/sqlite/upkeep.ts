@@ -70,8 +70,7 @@ export function createUpkeep(options: UpkeepOptions, peers: UpkeepPeers): Upkeep
     await writer.call("open");
     if (restored) {
       // Another process may have had the files meanwhile: what it has put there keeps its numbers.
-      const { next } = await writer.call("recover");
-      peers.restore({ next, known: [] }, []);
+      peers.restore({ next: await writer.call("next"), known: [] }, []);
     } else {
       await restoreAll(peers);
       restored = true;
