@@ -4,8 +4,17 @@ import type { FalcoEvent } from "../../src/events/event.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { natsBinaries, type NatsServer, startNats, startNatsCluster, withoutNats } from "../peers/nats.ts";
 import { eventOf } from "../support/events.ts";
+import { until } from "../support/until.ts";
 import { type LogEntry, send } from "./replica.ts";
-import { clashesIn, endedIn, openLedger, patienceMs, type Replicas, settingsOf, startReplicas } from "./replicas.ts";
+import {
+  clashesIn,
+  endedIn,
+  openLedger,
+  patienceSeconds,
+  type Replicas,
+  settingsOf,
+  startReplicas,
+} from "./replicas.ts";
 
 /** In production 20 s; the same in all replicas. */
 const leaseMs = 3_000;
@@ -112,11 +121,6 @@ function orphansIn(log: readonly LogEntry[], name: string): Set<string> {
 
 /** Every replica comes to know that all is done. */
 async function settled(ledger: Pick<Ledger, "backlog" | "faults">): Promise<void> {
-  const since = performance.now();
-  while (ledger.backlog().events > 0) {
-    if (performance.now() - since > patienceMs) {
-      throw new Error(`not known to be done: ${JSON.stringify([ledger.backlog(), ledger.faults()])}`);
-    }
-    await sleep(50);
-  }
+  const seen = () => JSON.stringify([ledger.backlog(), ledger.faults()]);
+  await until(seen, () => ledger.backlog().events === 0, patienceSeconds);
 }

@@ -2,17 +2,17 @@ import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished } from "vitest";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { createNatsLedger, type NatsLedgerOptions } from "../../src/ledger/nats/ledger.ts";
+import { until } from "../support/until.ts";
 import type { LogEntry, ReplicaOptions } from "./replica.ts";
 
 const script = fileURLToPath(new URL("replica.ts", import.meta.url));
 
 /** Less than a test has: what it says is worth more than that the test was too long. */
-export const patienceMs = 40_000;
+export const patienceSeconds = 40;
 
 export type Settings = Partial<NatsLedgerOptions> & Pick<NatsLedgerOptions, "servers">;
 
@@ -73,18 +73,17 @@ export async function startReplicas(
       await (child && end(child));
       return Date.now();
     },
-    async until(holds) {
-      const since = performance.now();
-      while (!holds(log())) {
-        if (performance.now() - since > patienceMs) {
-          throw new Error(`not so in ${patienceMs / 1000} s: ${JSON.stringify(stepsIn(log()))}`);
-        }
-        for (const [name, { exitCode }] of children) {
-          expect(exitCode, `${name} has ended by itself`).toBe(null);
-        }
-        await sleep(50);
-      }
-    },
+    until: (holds) =>
+      until(
+        () => JSON.stringify(stepsIn(log())),
+        () => {
+          for (const [name, { exitCode }] of children) {
+            expect(exitCode, `${name} has ended by itself`).toBe(null);
+          }
+          return holds(log());
+        },
+        patienceSeconds,
+      ),
   };
 }
 
