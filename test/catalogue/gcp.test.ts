@@ -42,7 +42,7 @@ const event = eventOf({ pod: "shop/cart-1", fields: { "evt.time": parseJson("176
 function hallux(credentialsPath?: string, { dryRun = false } = {}): Run {
   const endpoints = { functions: peer.url, token: `${peer.url}/token` };
   const gcp = createGcp({ credentialsPath, endpoints }, createHttp().real)[dryRun ? "dryRun" : "real"];
-  return ({ parameters = {}, signal = AbortSignal.timeout(20_000) } = {}) =>
+  return ({ parameters = {}, signal = AbortSignal.timeout(60_000) } = {}) =>
     runAlone(cloudFunction, {
       event,
       params: { gcp_function_name: "isolate", ...parameters },

@@ -14,6 +14,7 @@ import { auditEventOf, eventOf } from "../support/events.ts";
 import { nobodysUrl } from "../support/free-ports.ts";
 import { type HttpPeer, httpPeer, type SeenRequest } from "../support/http-peer.ts";
 import { failureOf, type RunAlone, runAlone } from "../support/run-alone.ts";
+import { until } from "../support/until.ts";
 import { type Workplace, workplace } from "../support/workplace.ts";
 
 const fixtures = new URL("../../src/intake/fixtures/", import.meta.url);
@@ -42,13 +43,17 @@ function answering(status: number, body = "", headers: Record<string, string> = 
 }
 
 /** A server on an address of its own, which counts its connections. */
-async function listening(server: Server, host: string): Promise<{ readonly port: number; connections: number }> {
+async function listening(
+  server: Server,
+  host: string,
+  port = 0,
+): Promise<{ readonly port: number; connections: number }> {
   const state = { port: 0, connections: 0 };
   server.on("connection", (socket) => {
     state.connections += 1;
     onTestFinished(() => void socket.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   onTestFinished(() => void server.close());
   state.port = (server.address() as AddressInfo).port;
   return state;
@@ -383,27 +388,20 @@ describe("a denied address", () => {
   });
 
   it("is not connected to by a name that led elsewhere before", async () => {
-    const bait = await listening(
-      createServer((_request, response) => void response.end()),
-      "127.0.0.2",
-    );
+    const serving = () => createServer((_request, response) => void response.end());
+    const trap = await listening(serving(), "127.0.0.1");
+    const bait = await listening(serving(), "127.0.0.2", trap.port);
     const { lookup, state } = dns(["127.0.0.2"], ["127.0.0.1"]);
     const http = createHttp({ lookup }).real;
     const params = { url: `http://function.example:${bait.port}`, deny_cidr: ["127.0.0.1/32"] };
-    const trap = createServer((_request, response) => void response.end());
-    await new Promise<void>((resolve) => trap.listen(bait.port, "127.0.0.1", resolve));
-    onTestFinished(() => void trap.close());
-    let trapped = 0;
-    trap.on("connection", () => {
-      trapped += 1;
-    });
 
     const first = await runAlone(call, { params, clients: { http } });
     const second = await failureOf(runAlone(call, { params, clients: { http } }));
 
     expect(first).toMatchObject({ status: "success" });
     expect(second).toMatchObject({ code: "forbidden", notBegun: true });
-    expect({ asked: state.asked, baited: bait.connections, trapped }).toEqual({ asked: 2, baited: 1, trapped: 0 });
+    const connections = { baited: bait.connections, trapped: trap.connections };
+    expect({ asked: state.asked, ...connections }).toEqual({ asked: 2, baited: 1, trapped: 0 });
   });
 
   it("is not reached over a connection that another call left open", async () => {
@@ -441,6 +439,7 @@ describe("a dry run", () => {
     const outcome = await run(params, { dryRun: true });
 
     expect(outcome).toMatchObject({ status: "success" });
+    await until("the connection has arrived", () => state.connections > 0);
     expect({ connections: state.connections, heard }).toEqual({ connections: 1, heard: [] });
   });
 

@@ -29,7 +29,7 @@ describe.skipIf(lokiBinary === undefined)("Loki", () => {
       throw new Error(JSON.stringify(problems));
     }
     const clients = { http: createHttp().real } as Clients;
-    await loki.notify({ notification, settings: values, clients, signal: AbortSignal.timeout(20_000) });
+    await loki.notify({ notification, settings: values, clients, signal: AbortSignal.timeout(60_000) });
   }
 
   function found(tenant: string, query = '{app="hallux"}') {

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { useCluster } from "../support/cluster.ts";
 import { type Fault, faultProxy } from "../support/fault-proxy.ts";
 import { type HttpPeer, httpPeer } from "../support/http-peer.ts";
+import { until } from "../support/until.ts";
 import { allLabelled, faultMs, makePods, podCount, stage } from "./stage.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
@@ -66,6 +67,7 @@ describe.concurrent("a function is called once for each accepted event, though L
     await proxy.fault(fault);
     const uuids = await scene.attack("Chaos function", nobody);
     await pause(faultMs);
+    await until("a call meets the fault", () => proxy.struck > 0);
     await proxy.heal();
     const outcomes = await scene.outcomes(uuids);
 
@@ -81,7 +83,7 @@ describe.concurrent("labels go on", () => {
   it("while all calls of a function hang", async ({ annotate }) => {
     await using lambda = await functionThatWorks();
     await using proxy = await faultProxy({ target: lambda.url });
-    const patience = { ACTION_TIMEOUT_SECONDS: "300", CONCURRENCY: "8" };
+    const patience = { ACTION_TIMEOUT_SECONDS: "600", CONCURRENCY: "8" };
     await using scene = await stage(cluster.kubeconfig, { ...awsAt(proxy.url), ...patience });
     const [hanging, labelled] = [await makePods(cluster), await makePods(cluster)];
 
@@ -94,8 +96,8 @@ describe.concurrent("labels go on", () => {
     await annotate(await scene.endured());
   });
 
-  it("while commands of 30 seconds run", async ({ annotate }) => {
-    const patience = { ACTION_TIMEOUT_SECONDS: "300", CONCURRENCY: "8" };
+  it("while commands of minutes run", async ({ annotate }) => {
+    const patience = { ACTION_TIMEOUT_SECONDS: "600", CONCURRENCY: "8" };
     await using scene = await stage(cluster.kubeconfig, patience);
     const [namespace, labelled] = [await cluster.namespace(), await makePods(cluster)];
     const names = Array.from({ length: 20 }, (_, index) => `busy-${index}`);

@@ -18,7 +18,7 @@ export const podCount = long ? 200 : 25;
 export const floodCount = long ? 20_000 : 1_000;
 
 /** From the end of a fault until everything is done: longer than the longest wait between two attempts. */
-const recoverySeconds = long ? 300 : 60;
+const recoverySeconds = long ? 300 : 120;
 
 /** Generous: without faults the process takes a third of it. */
 const memoryLimit = 512 * 1024 * 1024;
@@ -41,7 +41,7 @@ const rules = `
 - rule: Chaos command
   match: { rules: [Chaos command] }
   actions:
-    - { action: Run, actionner: "kubernetes:exec", parameters: { command: exec sleep 30 } }
+    - { action: Run, actionner: "kubernetes:exec", parameters: { command: exec sleep 600 } }
 `;
 
 export type ChaosRule = "Chaos label" | "Chaos function" | "Chaos command";
@@ -79,7 +79,7 @@ export async function stage(
   };
   const hallux = runHallux(["server", "-r", files.path("rules.yaml")], settings, [...nodeOptions, program]);
   const url = await hallux.listening();
-  await eventually(async () => (await fetch(`${url}/readyz`)).ok, 60);
+  await eventually(async () => (await fetch(`${url}/readyz`)).ok, recoverySeconds);
   const watch = watchOver(url, hallux.pid);
 
   return {

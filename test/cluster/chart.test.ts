@@ -16,7 +16,7 @@ import {
   type Values,
 } from "../chart/helm.ts";
 import { matrix } from "../chart/matrix.ts";
-import { eventually, useCluster } from "../support/cluster.ts";
+import { eventually, refusesPrivileged, useCluster } from "../support/cluster.ts";
 import { runHallux } from "../support/hallux-process.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -237,6 +237,7 @@ async function restrictedNamespace(): Promise<string> {
   const name = await cluster.namespace();
   const labels = Object.entries(restricted).map(([key, value]) => `${key}=${value}`);
   kubectl(["label", "namespace", name, ...labels]);
+  await refusesPrivileged(cluster.api, name);
   return name;
 }
 

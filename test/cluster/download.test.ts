@@ -9,6 +9,7 @@ import { CommandNotStarted, type Kubernetes } from "../../src/clients/kubernetes
 import { eventually, useCluster } from "../support/cluster.ts";
 import { eventOf } from "../support/events.ts";
 import { memoryHeld } from "../support/memory.ts";
+import { enforceLevel } from "../support/pod-security.ts";
 import { runActionner } from "../support/run-actionner.ts";
 import { memoryStore } from "../support/stored.ts";
 
@@ -60,11 +61,11 @@ async function newPod(...containers: readonly string[]): Promise<{ pod: string; 
 async function shell(pod: string, script: string, { container = "main", args = [] as readonly string[] } = {}) {
   const target = await cluster.kubernetes.real.getPod(
     { kind: "pod", namespace, name: pod, uid: undefined },
-    AbortSignal.timeout(20_000),
+    AbortSignal.timeout(60_000),
   );
   const command = ["/bin/sh", "-c", script, "sh", ...args];
   const options = { container, command, maxOutputBytes: 1000 };
-  const { stdout } = await cluster.kubernetes.real.exec(target, options, AbortSignal.timeout(20_000));
+  const { stdout } = await cluster.kubernetes.real.exec(target, options, AbortSignal.timeout(60_000));
   return stdout.trimEnd();
 }
 
@@ -348,6 +349,8 @@ describe.runIf(standIns)("kubernetes:download from a container without shell and
   /** A pod whose only container has no programs any more, with these files. */
   async function podWithoutPrograms(prepare: string): Promise<string> {
     const { pod } = await newPod();
+    // It, too, is a program that has to be there when it is started.
+    await processOf(pod, "3600");
     await shell(pod, `${prepare}; mount -t tmpfs none /usr/bin`);
     return pod;
   }
@@ -444,10 +447,7 @@ describe.runIf(standIns)("kubernetes:download from a container without shell and
   });
 
   it("reads through one with fewer capabilities where the namespace admits no more", async () => {
-    await core.patchNamespace({
-      name: namespace,
-      body: [{ op: "add", path: "/metadata/labels/pod-security.kubernetes.io~1enforce", value: "baseline" }],
-    });
+    await enforceLevel(cluster.api, namespace, "baseline");
     const pod = await podWithoutPrograms("echo inside > /tmp/file");
 
     const { stored } = await downloadFrom(pod, {
@@ -458,10 +458,7 @@ describe.runIf(standIns)("kubernetes:download from a container without shell and
     expect(stored.map(({ bytes }) => bytes.toString())).toEqual(["inside\n"]);
     const { spec } = await core.readNamespacedPod({ namespace, name: pod });
     expect(spec?.ephemeralContainers?.[0]?.securityContext).toEqual({ runAsUser: 0, runAsNonRoot: false });
-    await core.patchNamespace({
-      name: namespace,
-      body: [{ op: "remove", path: "/metadata/labels/pod-security.kubernetes.io~1enforce" }],
-    });
+    await enforceLevel(cluster.api, namespace, null);
   });
 
   it.each([

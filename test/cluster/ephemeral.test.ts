@@ -5,6 +5,7 @@ import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import type { Pod } from "../../src/clients/kubernetes/port.ts";
 import { useCluster } from "../support/cluster.ts";
 import { podOfNoNode, sayOfEphemeral } from "../support/kubelet.ts";
+import { patient } from "../support/patient.ts";
 
 const cluster = await useCluster();
 const { core } = cluster.api;
@@ -24,7 +25,7 @@ function start(pod: Pod, signal = inTime(), ephemeral = tool): Promise<string> {
 }
 
 function inTime(): AbortSignal {
-  return AbortSignal.timeout(20_000);
+  return AbortSignal.timeout(60_000);
 }
 
 function read(name: string): Promise<Pod> {
@@ -55,7 +56,7 @@ describe.runIf(cluster.real)("an ephemeral container of Hallux's", () => {
     const name = await start(pod);
 
     const options = { container: name, command: ["echo", "here"], maxOutputBytes: 100 };
-    expect(await real.exec(pod, options, inTime())).toMatchObject({ exitCode: 0, stdout: "here\n" });
+    expect(await patient(real).exec(pod, options, inTime())).toMatchObject({ exitCode: 0, stdout: "here\n" });
     expect((await read(pod.name)).ephemeralContainers).toMatchObject([{ name, image: "busybox", running: true }]);
   });
 

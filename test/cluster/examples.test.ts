@@ -71,9 +71,7 @@ async function stageFor(actionner: Actionner, params: object): Promise<ExampleSt
 const made = new Map<string, Promise<void>>();
 
 function makeNamespace(name: string): Promise<void> {
-  const making =
-    made.get(name) ??
-    cluster.api.core.createNamespace({ body: { metadata: { name } } }).then(() => giveImagesPrograms(cluster, name));
+  const making = made.get(name) ?? cluster.namespace(name).then(() => giveImagesPrograms(cluster, name));
   made.set(name, making);
   return making;
 }
@@ -160,6 +158,7 @@ function orphans(objects: Awaited<ReturnType<ExampleStage["objects"]>>): readonl
 async function settled(stage: ExampleStage): Promise<readonly unknown[]> {
   return vi.waitFor(
     async () => {
+      expect(await stage.isComplete()).toBe(true);
       const [one, other] = [await stage.objects(), await stage.objects()];
       expect(other).toEqual(one);
       expect(JSON.stringify(one)).not.toContain("deletionTimestamp");
@@ -192,7 +191,7 @@ describe("the examples of the outputs", () => {
     const answer = await action.output?.output.store({
       ...{ artifact, params: stage.placed(action.output.parameters), dryRun: false },
       clients: { ...clients, kubernetes: cluster.kubernetes.real },
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(60_000),
     });
 
     const { location = "" } = answer ?? {};

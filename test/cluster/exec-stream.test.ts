@@ -16,7 +16,7 @@ const container = "main";
 const mebibyte = 1024 * 1024;
 const elsewhere = { namespace: "shop", name: "cart-1" } as Pod;
 
-function inTime(ms = 20_000): AbortSignal {
+function inTime(ms = 60_000): AbortSignal {
   return AbortSignal.timeout(ms);
 }
 

@@ -332,7 +332,7 @@ describe("an output", () => {
         runs += 1;
         const { clients, calls } = cloudPorts();
         const artifact = { key, contentType: "text/plain", body: bytes(), digest: () => ({ bytes: 4, sha256: "00" }) };
-        const call = { artifact, params, dryRun: false, signal: AbortSignal.timeout(20_000) };
+        const call = { artifact, params, dryRun: false, signal: AbortSignal.timeout(60_000) };
 
         const stored = await output
           .store({ ...call, clients: { ...clients, kubernetes: cluster.kubernetes.real } })

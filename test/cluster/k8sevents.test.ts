@@ -11,7 +11,7 @@ const { core } = cluster.api;
 
 function notify(notification: Notification): Promise<void> {
   const clients = { kubernetes: cluster.kubernetes.real } as Clients;
-  const signal = AbortSignal.timeout(20_000);
+  const signal = AbortSignal.timeout(60_000);
   return cluster.permissions.during(k8sevents, () =>
     k8sevents.notify({ notification, settings: { template: undefined }, clients, signal }),
   );

@@ -14,11 +14,11 @@ function factsOf(pod: string, uid?: string) {
   return fetchContext(k8spod, { cluster, event: eventOf({ pod, ...(uid === undefined ? {} : { podUid: uid }) }) });
 }
 
-/** Of the app; made by its owner's controller. */
+/** Of the app; made by its owner's controller. A DaemonSet's for another test's node, where none runs, goes with that. */
 async function podIn(namespace: string): Promise<string> {
   const pod = await eventually(async () => {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector: "app=cart" });
-    return items[0];
+    return items.find(({ spec }) => spec?.nodeName !== undefined);
   });
   return `${namespace}/${pod.metadata?.name}`;
 }

@@ -18,7 +18,7 @@ const { core, networking } = cluster.api;
 const { real, dryRun } = cluster.kubernetes;
 const execOptions = { container: "main", maxOutputBytes: 1024 };
 
-function inTime(ms = 20_000): AbortSignal {
+function inTime(ms = 60_000): AbortSignal {
   return AbortSignal.timeout(ms);
 }
 
@@ -35,6 +35,8 @@ function clientOf(kubeconfig: string): KubernetesClients {
 /** The address of a server that answers every request so. */
 async function serverAt(answer: RequestListener): Promise<string> {
   const server = createServer(answer);
+  // A kept connection that is ended just when it is used again would be a fault that nobody asked for.
+  server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(async () => {
     server.closeAllConnections();

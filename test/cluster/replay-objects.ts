@@ -73,7 +73,7 @@ export async function clearStage({ api: { core, apps } }: TestCluster, { uids, n
   await eventually(async () => {
     const { items } = await core.listNamespace();
     return !items.some(({ metadata }) => own.includes(metadata?.name ?? ""));
-  }, 60);
+  }, 120);
 }
 
 /** The state of the stage as the API server tells it, in the model's words. */
@@ -146,7 +146,7 @@ export async function writtenIn({ kubernetes }: TestCluster, { world }: Stage): 
   const written = [...world.pods.values()]
     .filter(({ alive, seen }) => alive && seen.length > 0)
     .map(async ({ namespace, name }) => {
-      const signal = AbortSignal.timeout(20_000);
+      const signal = AbortSignal.timeout(60_000);
       const pod = await kubernetes.real.getPod({ kind: "pod", namespace, name, uid: undefined }, signal);
       const command = { container: "main", command: ["cat", "seen.txt"], maxOutputBytes: 65_536 };
       const { stdout } = await kubernetes.real.exec(pod, command, signal);
@@ -211,11 +211,17 @@ async function makePod(
     ...(node === undefined ? {} : { nodeName: node, wait: false }),
   });
   cluster.playground?.log(namespace, name, "main", [logLine]);
+  await (node === undefined ? eventually(() => hasLogged(cluster, { namespace, name })) : undefined);
   const hostname = await hostnameOf(cluster, pod);
   // What the API server puts there itself (the zone of the node) is the pod's as well.
   const { labels = {}, annotations = {} } = pod.metadata ?? {};
   const model = { namespace, name, node, hostname, labels, annotations, alive: true, egress: undefined, seen: [] };
   return { uid: uidOf(pod), model };
+}
+
+/** A container that runs may not have written anything yet. */
+async function hasLogged({ api: { core } }: TestCluster, pod: { readonly namespace: string; readonly name: string }) {
+  return (await core.readNamespacedPodLog(pod)).includes(logLine);
 }
 
 async function makeNode(cluster: TestCluster, nodes: Map<string, NodeModel>): Promise<string> {

@@ -83,11 +83,16 @@ function endedActions(hallux: HalluxProcess): string[] {
     .sort();
 }
 
+/** All events are finished: when Hallux is told to stop, it begins with no more of them. */
+async function isIdle(url: string): Promise<boolean> {
+  return (await metric(url, "hallux_ledger_backlog_events")) === 0;
+}
+
 /** Sends every line, waits until the last notification is out, and stops Hallux. */
 async function replay(lines: readonly string[], { args, env, rules }: Workplace) {
   const events = lines.map(readEvent);
   const stage = await setStage(cluster, events);
-  afterAll(() => (cluster.real ? clearStage(cluster, stage) : undefined), 90_000);
+  afterAll(() => (cluster.real ? clearStage(cluster, stage) : undefined), 150_000);
   await using lambda = await httpPeer((_request, response) => response.end('"done"'));
   const environment = { DEDUPLICATION_TIME_WINDOW_SECONDS: "0", AWS_ENDPOINT_URL_LAMBDA: lambda.url };
   await using hallux = runHallux(args, { ...env, ...environment });
@@ -98,7 +103,10 @@ async function replay(lines: readonly string[], { args, env, rules }: Workplace)
     statuses.push((await send(url, line, index)).status);
   }
   const ended = respond(rules, events, stage.world);
-  await eventually(async () => (await metric(url, "hallux_notifications_total")) >= ended.length, 120);
+  await eventually(
+    async () => (await isIdle(url)) && (await metric(url, "hallux_notifications_total")) >= ended.length,
+    120,
+  );
   const metrics = {
     accepted: await metric(url, "hallux_events_accepted_total"),
     refused: await metric(url, "hallux_events_refused_total"),
@@ -201,6 +209,7 @@ describe("a repeated event", () => {
     expect(answers.map(({ status }) => status)).toEqual([202, 202, 200, 200]);
     expect(await answers[2]?.json()).toMatchObject({ status: "duplicate" });
     expect(await metric(url, "hallux_events_duplicate_total")).toBe(2);
+    await eventually(() => isIdle(url));
     hallux.signal("SIGTERM");
     await hallux.exited;
     expect(endedActions(hallux)).toHaveLength(2);

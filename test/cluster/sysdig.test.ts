@@ -10,6 +10,7 @@ import { ActionError } from "../../src/catalogue/errors.ts";
 import { eventually, useCluster } from "../support/cluster.ts";
 import { eventOf } from "../support/events.ts";
 import { giveImagesPrograms, hasImages, withoutImages } from "../support/images.ts";
+import { enforceLevel } from "../support/pod-security.ts";
 import { runActionner } from "../support/run-actionner.ts";
 import { memoryStore } from "../support/stored.ts";
 import { workplace } from "../support/workplace.ts";
@@ -44,12 +45,23 @@ async function capturing(where = namespace): Promise<V1Pod[]> {
   return (await core.listNamespacedPod({ namespace: where, labelSelector: "hallux.dev/capture" })).items;
 }
 
-function runningCapture(): Promise<V1Pod | undefined> {
+function runningCapture(): Promise<V1Pod> {
   return eventually(async () => (await capturing()).find(({ status }) => status?.phase === "Running"));
 }
 
+/** Keeps as the store does, but has ended only when it is told to: until then the capture's Job is there. */
+function lasting(store: Store) {
+  const { promise: told, resolve: end } = Promise.withResolvers<void>();
+  const lasts: Store = async (artifact) => {
+    const kept = await store(artifact);
+    await told;
+    return kept;
+  };
+  return { store: lasts, end };
+}
+
 /** The Job at once, its pods as soon as Kubernetes has ended them. */
-async function expectNothingLeft(seconds = 20): Promise<void> {
+async function expectNothingLeft(seconds?: number): Promise<void> {
   await eventually(async () => (await jobs()).length === 0 && (await capturing()).length === 0, seconds);
 }
 
@@ -63,10 +75,12 @@ describe.runIf(images)("kubernetes:sysdig, where the cluster has the images of t
   it("stores a capture of the pod's containers, made on its node", async () => {
     const pod = await cluster.pod(namespace, { nodeName: "node-2", containers: [{ name: "app" }, { name: "proxy" }] });
     const { store, stored } = memoryStore();
+    const lasts = lasting(store);
 
-    const running = capture(pod, { store, params: { buffer_size: 4096 } });
+    const running = capture(pod, { store: lasts.store, params: { buffer_size: 4096 } });
     const capturer = await runningCapture();
     const [job] = await jobs();
+    lasts.end();
     const outcome = await running;
 
     expect(outcome).toMatchObject({
@@ -87,7 +101,7 @@ describe.runIf(images)("kubernetes:sysdig, where the cluster has the images of t
       ...["-M", "1", "-s", "4096", "-z", "-w", "-"],
       `container.id in (${idOf(pod, 0)}, ${idOf(pod, 1)})`,
     ]);
-    expect(capturer?.spec).toMatchObject({ nodeName: "node-2", hostPID: true, restartPolicy: "Never" });
+    expect(capturer.spec).toMatchObject({ nodeName: "node-2", hostPID: true, restartPolicy: "Never" });
     expect(job?.metadata).toMatchObject({
       labels: { "app.kubernetes.io/managed-by": "hallux", "hallux.dev/capture": "sysdig" },
       annotations: { "hallux.dev/rule": "a rule", "hallux.dev/pod": `${namespace}/${pod.metadata?.name}` },
@@ -124,12 +138,14 @@ describe.runIf(images)("kubernetes:sysdig, where the cluster has the images of t
   });
 
   it("leaves the pod of a capture alone", async () => {
-    const running = capture(await cluster.pod(namespace), { params: { duration: 2 } });
+    const { store, end } = lasting(memoryStore().store);
+    const running = capture(await cluster.pod(namespace), { store });
     const capturer = await runningCapture();
 
-    const outcome = await capture(capturer ?? {});
+    const outcome = await capture(capturer);
 
     expect(outcome).toEqual({ status: "ignored", reason: "the pod is Hallux's own, made for a capture" });
+    end();
     await running;
   });
 
@@ -191,8 +207,7 @@ describe.runIf(images)("kubernetes:sysdig, where the cluster has the images of t
   it("uses another namespace where the pod's admits no privileged pod", async () => {
     const restricted = await cluster.namespace();
     const pod = await cluster.pod(restricted);
-    const labels = { "pod-security.kubernetes.io/enforce": "baseline" };
-    await core.replaceNamespace({ name: restricted, body: { metadata: { name: restricted, labels } } });
+    await enforceLevel(cluster.api, restricted, "baseline");
 
     const refused = await capture(pod);
     const elsewhere = await capture(pod, { params: { namespace } });

@@ -7,7 +7,7 @@ import { failpoints, kinds, planRound } from "./plan.ts";
 import { runRound } from "./round.ts";
 
 /** The short form of the crash suite: one round of each kind. `npm run test:crash` is the long one. */
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 });
 
 const seed = Date.now() % 1_000_000;
 

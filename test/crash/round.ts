@@ -9,10 +9,10 @@ import { type Evidence, violations } from "./verdict.ts";
 import { createWorld, type World } from "./world.ts";
 
 /** Generous: none of these is a promise about time. */
-const drainSeconds = 60;
-const exitSeconds = 30;
+const drainSeconds = 120;
+const exitSeconds = 60;
 /** Longer than `exitSeconds`: what ends before was ended by the second signal. */
-const longDelaySeconds = 60;
+const longDelaySeconds = 120;
 
 export interface RoundReport {
   readonly lives: number;

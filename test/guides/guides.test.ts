@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { programNamed, type Values } from "../chart/helm.ts";
 import { motoPython, startMoto, withoutMoto } from "../peers/moto.ts";
@@ -9,6 +9,9 @@ import { bundle } from "../support/bundle.ts";
 import { commandsOf, disguised, stepsOf } from "./markdown.ts";
 import { journeys, needsAws, notRun } from "./plan.ts";
 import { has, lacks, Reader, takenNamespace } from "./reader.ts";
+
+/** A journey of many pages, on a machine that has other things to do. */
+vi.setConfig({ testTimeout: 600_000 });
 
 const checkout = join(import.meta.dirname, "../..");
 const pages = ["README.md", ...writtenByHand()];
@@ -23,7 +26,8 @@ const program = missing === undefined ? bundle(join(scratch, "dist")) : "";
 const moto = missing === undefined && motoPython !== undefined && has("aws") ? await startMoto(motoPython) : undefined;
 afterAll(async () => {
   await moto?.[Symbol.asyncDispose]();
-  rmSync(scratch, { recursive: true, force: true });
+  // A server that was told to stop may still put its files away.
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
 });
 
 const install = "helm install hallux charts/hallux -n hallux -f values.yaml > notes.txt";

@@ -64,13 +64,16 @@ export const staysUp = /\bhallux( --)? server\b/;
 
 /** May be done twice: what the page shows may take its time to come. */
 export const onlyReads =
-  /^(kubectl (get|describe|logs|exec)|hallux(-in-pod)? (responses|preflight)|curl(?!.* (-d|--data|-\w*X)))\b/;
+  /^(\w+=\S+ )*(kubectl (get|describe|logs|exec|rollout status)|hallux(-in-pod)? (responses|preflight)|curl(?!.* (-d|--data|-\w*X)))\b/;
 
 /** Finds something or nothing, as it is. */
 export const mayFindNothing = /\| grep (?!.* \| )/;
 
 /** May change what a kubelet acts on in the namespace of the release. */
 export const changesRelease = /\bhelm\b|\bkubectl (?!get|describe|logs|exec|wait|port-forward|run).* -n hallux\b/;
+
+/** Pods are admitted there a little later, which nobody notices who types. */
+export const createsNamespace = /\bkubectl create namespace (\S+)/;
 
 /** Those that the pages work in. */
 export const namespaces = ["hallux", "shop", "falco"];

@@ -9,6 +9,7 @@ import { Node, untilListening } from "./node.ts";
 import { agrees } from "./output.ts";
 import {
   changesRelease,
+  createsNamespace,
   mayFindNothing,
   namespaces,
   notRun,
@@ -95,6 +96,10 @@ export class Reader implements AsyncDisposable {
     if (changesRelease.test(step.text)) {
       await this.#node.look();
     }
+    const [, namespace] = createsNamespace.exec(step.text) ?? [];
+    if (namespace !== undefined) {
+      this.#node.kubectl(["wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=1m"]);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -125,7 +130,7 @@ export class Reader implements AsyncDisposable {
     if (staysUp.test(command.text)) {
       return this.#serve(text);
     }
-    const deadline = Date.now() + (onlyReads.test(command.text) ? 15_000 : 0);
+    const deadline = Date.now() + (onlyReads.test(command.text) ? 60_000 : 0);
     for (;;) {
       const ended = await this.#shell.run(text);
       if (Date.now() >= deadline || isAsShown(command, ended)) {

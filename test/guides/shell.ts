@@ -28,7 +28,8 @@ export class Shell implements AsyncDisposable {
     this.#write("shopt -s expand_aliases\n");
   }
 
-  async run(command: string, seconds = 60): Promise<Ended> {
+  /** Longer than any page has `kubectl` wait. */
+  async run(command: string, seconds = 180): Promise<Ended> {
     const stem = join(this.#scratch, `command-${this.#count++}`);
     writeFileSync(`${stem}.sh`, `${command}\n`);
     this.#write(`. ${stem}.sh </dev/null >${stem}.out 2>&1 3>&-; echo "$?" >&3\n`);

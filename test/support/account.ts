@@ -33,7 +33,7 @@ export async function accountWith(
   afterAll(() => clients.close());
   const lacking = needed.filter((one) => !granted.includes(one)).map(permissionText);
   await eventually(async () => {
-    const missing = await missingPermissions(needed, clients.real, AbortSignal.timeout(20_000));
+    const missing = await missingPermissions(needed, clients.real, AbortSignal.timeout(60_000));
     return isDeepStrictEqual(missing.map(permissionText), lacking);
   });
   return { user, kubernetes: clients.real };

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { sysdig } from "../../actionners/kubernetes/sysdig.ts";
 import type { Clients } from "../../src/clients/clients.ts";
 import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
@@ -24,6 +25,8 @@ await sysdig.run({
   clients: { kubernetes: kubernetes.real } as Clients,
   store: async ({ body }) => {
     await Array.fromAsync(body);
+    // The Job is there for as long as this has not ended.
+    await pause(60_000);
     return { output: "local:file", location: "", bytes: 0, sha256: "" };
   },
   rule: "a rule",

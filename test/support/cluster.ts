@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import type { V1Container, V1Pod } from "@kubernetes/client-node";
+import { PassThrough } from "node:stream";
+import { Exec, type V1Container, type V1Pod, type V1Status } from "@kubernetes/client-node";
 import { afterAll } from "vitest";
 import { parse, stringify } from "yaml";
 import type { ApiRequest, Playground } from "../../playground/index.ts";
@@ -23,8 +24,8 @@ export interface TestCluster {
   readonly kubeconfig: string;
   readonly permissions: PermissionLog;
   /** A namespace of this test's own. */
-  namespace(): Promise<string>;
-  /** A pod that runs, unless told not to wait for that. */
+  namespace(name?: string): Promise<string>;
+  /** A pod that runs and takes commands, unless told not to wait for that. */
   pod(namespace: string, traits?: PodTraits): Promise<V1Pod>;
   /** A node of this test's own, without a kubelet: pods put there stay pending. */
   node(traits?: NodeTraits): Promise<string>;
@@ -78,15 +79,27 @@ export async function useCluster(): Promise<TestCluster> {
     playground,
     kubeconfig,
     permissions: new PermissionLog(connection.server),
-    async namespace() {
-      const name = await makeNamespace(api, made);
+    async namespace(name = uniqueName("hallux-test")) {
+      await makeNamespace(api, made, name);
       if (playground === undefined) {
-        await serviceAccountIn(api, name);
+        await furnished(api, name);
       }
       return name;
     },
-    pod: (namespace, traits = {}) => makePod(api, namespace, traits),
-    node: (traits = {}) => makeNode(api, made, traits),
+    async pod(namespace, traits = {}) {
+      const pod = await makePod(api, namespace, traits);
+      if (playground === undefined && traits.wait !== false) {
+        await takesCommands(api, pod);
+      }
+      return pod;
+    },
+    async node(traits = {}) {
+      const name = await makeNode(api, made, traits);
+      if (playground === undefined) {
+        await settledNode(api, name);
+      }
+      return name;
+    },
     async userWith(rules) {
       const name = uniqueName("hallux-test");
       await (playground === undefined ? bindUser(api, made, name, rules) : denyOthers(playground, name, rules));
@@ -96,7 +109,7 @@ export async function useCluster(): Promise<TestCluster> {
 }
 
 /** Polls until the check gives something other than undefined or false. */
-export async function eventually<T>(check: () => Promise<T | undefined | false>, seconds = 20): Promise<T> {
+export async function eventually<T>(check: () => Promise<T | undefined | false>, seconds = 60): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const found = await check();
@@ -153,16 +166,47 @@ class Cleanup {
   }
 }
 
-async function makeNamespace({ core }: Api, made: Cleanup): Promise<string> {
-  const name = uniqueName("hallux-test");
+async function makeNamespace({ core }: Api, made: Cleanup, name: string): Promise<void> {
   await core.createNamespace({ body: { metadata: { name } } });
   made.add(() => core.deleteNamespace({ name }));
-  return name;
 }
 
-/** Before it is there, the API server admits no pods. */
-async function serviceAccountIn({ core }: Api, namespace: string): Promise<void> {
+/** Controllers put these into every namespace. Before the service account is there, the API server admits no pods. */
+async function furnished({ core }: Api, namespace: string): Promise<void> {
   await eventually(() => core.readNamespacedServiceAccount({ namespace, name: "default" }).catch(() => undefined));
+  await eventually(() => core.readNamespacedConfigMap({ namespace, name: "kube-root-ca.crt" }).catch(() => undefined));
+}
+
+/** A container is told to run when its process is there, which sets it up first: of that a command waits for a second, and fails. */
+export async function takesCommands({ connection }: Api, { metadata, spec }: V1Pod): Promise<void> {
+  const { namespace = "", name = "" } = metadata ?? {};
+  const exec = new Exec(connection);
+  const fault = (container: string) =>
+    new Promise<string | undefined>((resolve) => {
+      const ended = ({ message }: V1Status) => resolve(message);
+      exec.exec(namespace, name, container, ["true"], new PassThrough().resume(), null, null, false, ended).then(
+        (socket) => socket.on("close", () => resolve(undefined)),
+        () => resolve(undefined),
+      );
+    });
+  for (const container of spec?.containers ?? []) {
+    await eventually(async () => !(await fault(container.name))?.includes("did not start"));
+  }
+}
+
+/** The API server goes by what it last heard of a namespace: a label that refuses privileged pods is in force a little later. */
+export async function refusesPrivileged(api: Api, namespace: string): Promise<void> {
+  await eventually(async () => (await admitsPrivileged(api, namespace)) === false);
+}
+
+/** Undefined where the API server does not say. */
+export function admitsPrivileged({ core }: Api, namespace: string): Promise<boolean | undefined> {
+  const container = { ...idle, securityContext: { privileged: true } };
+  const body = { metadata: { name: "probe" }, spec: { containers: [container] } };
+  return core.createNamespacedPod({ namespace, body, dryRun: "All" }).then(
+    () => true,
+    ({ code }) => (code === 403 ? false : undefined),
+  );
 }
 
 async function makePod({ core }: Api, namespace: string, traits: PodTraits): Promise<V1Pod> {
@@ -193,7 +237,7 @@ async function makePod({ core }: Api, namespace: string, traits: PodTraits): Pro
       },
     },
   });
-  return wait ? eventually(() => runningPod({ core }, namespace, name), 60) : pod;
+  return wait ? eventually(() => runningPod({ core }, namespace, name)) : pod;
 }
 
 async function runningPod({ core }: Pick<Api, "core">, namespace: string, name: string): Promise<V1Pod | undefined> {
@@ -209,13 +253,37 @@ async function makeNode({ core }: Api, made: Cleanup, traits: NodeTraits): Promi
   return name;
 }
 
-async function bindUser({ rbac }: Api, made: Cleanup, name: string, rules: readonly PolicyRule[]): Promise<void> {
+/** Controllers annotate a node that is new and take its taint away: whoever changes it meanwhile meets a conflict. */
+async function settledNode({ core }: Api, name: string): Promise<void> {
+  await eventually(async () => {
+    const { metadata, spec } = await core.readNode({ name });
+    const annotated = metadata?.annotations?.["node.alpha.kubernetes.io/ttl"] !== undefined;
+    return annotated && !spec?.taints?.some(({ key }) => key === "node.kubernetes.io/not-ready");
+  });
+}
+
+async function bindUser(api: Api, made: Cleanup, name: string, rules: readonly PolicyRule[]): Promise<void> {
+  const { rbac } = api;
   const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name };
   const subjects = [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name }];
   await rbac.createClusterRole({ body: { metadata: { name }, rules: rules.map(mutable) } });
   made.add(() => rbac.deleteClusterRole({ name }));
   await rbac.createClusterRoleBinding({ body: { metadata: { name }, roleRef, subjects } });
   made.add(() => rbac.deleteClusterRoleBinding({ name }));
+  await eventually(() => isInForce(api, name, rules));
+}
+
+/** The authorizer hears of a role and its binding a little later. */
+async function isInForce({ authorization }: Api, user: string, [rule]: readonly PolicyRule[]): Promise<boolean> {
+  if (rule === undefined) {
+    return true;
+  }
+  const [group] = rule.apiGroups;
+  const [verb] = rule.verbs;
+  const [resource, subresource] = rule.resources[0]?.split("/") ?? [];
+  const resourceAttributes = { verb, group, resource, subresource };
+  const { status } = await authorization.createSubjectAccessReview({ body: { spec: { user, resourceAttributes } } });
+  return status?.allowed ?? false;
 }
 
 /** The playground knows no roles. */

@@ -5,7 +5,7 @@ import type { V1Node, V1ObjectMeta, V1Pod } from "@kubernetes/client-node";
 import { onTestFinished } from "vitest";
 import type { Actionner } from "../../src/catalogue/catalogue.ts";
 import type { FalcoEvent } from "../../src/events/event.ts";
-import { eventually, podTemplate, type TestCluster } from "./cluster.ts";
+import { eventually, podTemplate, takesCommands, type TestCluster } from "./cluster.ts";
 import { eventOf } from "./events.ts";
 
 /** What the examples of the catalogue take for granted: a workload, its files and processes, an attacker, files of Hallux's own. */
@@ -17,6 +17,8 @@ export interface ExampleStage {
   placed<T>(parameters: T): T;
   /** All that actionners can change, without what every write and the passing of time change. */
   objects(): Promise<readonly StagedObject[]>;
+  /** Whether the workload has all of its pods, and they are ready. */
+  isComplete(): Promise<boolean>;
 }
 
 export interface StagedObject {
@@ -62,18 +64,30 @@ export async function exampleStage(cluster: TestCluster, actionner: Actionner): 
     }),
     placed: (parameters) => withPlaces(parameters, moved),
     objects: () => objectsIn(cluster, namespace, node),
+    isComplete: () => isComplete(cluster, namespace),
   };
 }
+
+const replicas = 3;
 
 async function podOfDeployment({ api: { apps, core } }: TestCluster, namespace: string): Promise<V1Pod> {
   const metadata = { name: "cart" };
   const selector = { matchLabels: { app: "cart" } };
-  const body = { metadata, spec: { replicas: 3, selector, template: podTemplate("cart") } };
+  const body = { metadata, spec: { replicas, selector, template: podTemplate("cart") } };
   await apps.createNamespacedDeployment({ namespace, body });
   return eventually(async () => {
+    const { status } = await apps.readNamespacedDeployment({ namespace, ...metadata });
     const { items } = await core.listNamespacedPod({ namespace });
-    return items.filter(isReady).length === 3 && items[0];
+    // Which its controller says after all else that it writes down.
+    return status?.readyReplicas === replicas && items.filter(isReady).length === replicas && items[0];
   });
+}
+
+async function isComplete({ api: { apps, core } }: TestCluster, namespace: string): Promise<boolean> {
+  const deployments = await apps.listNamespacedDeployment({ namespace });
+  const pods = await core.listNamespacedPod({ namespace, labelSelector: "app=cart" });
+  const ready = pods.items.filter((pod) => isReady(pod) && pod.metadata?.deletionTimestamp === undefined);
+  return deployments.items.length === 0 || ready.length === replicas;
 }
 
 function isReady({ status }: V1Pod): boolean {
@@ -85,9 +99,10 @@ function podOn(cluster: TestCluster, namespace: string, nodeName: string): Promi
 }
 
 /** A file and a process that examples may do away with. */
-async function evidenceIn({ kubernetes: { real }, playground }: TestCluster, { metadata }: V1Pod) {
-  const { name = "", namespace = "", uid } = metadata ?? {};
-  const signal = AbortSignal.timeout(20_000);
+async function evidenceIn({ api, kubernetes: { real }, playground }: TestCluster, made: V1Pod) {
+  const { name = "", namespace = "", uid } = made.metadata ?? {};
+  await (playground === undefined ? takesCommands(api, made) : undefined);
+  const signal = AbortSignal.timeout(60_000);
   const pod = await real.getPod({ kind: "pod", namespace, name, uid }, signal);
   playground?.log(namespace, name, "main", ["started"]);
   // On the playground process 1 is this machine's.
@@ -98,7 +113,7 @@ async function evidenceIn({ kubernetes: { real }, playground }: TestCluster, { m
   const [process = "", directory = ""] = stdout.trim().split("\n");
   onTestFinished(async () => {
     const stop = { container: "main", command: ["kill", "-KILL", process], maxOutputBytes: 1024 };
-    await real.exec(pod, stop, AbortSignal.timeout(20_000)).catch(() => undefined);
+    await real.exec(pod, stop, AbortSignal.timeout(60_000)).catch(() => undefined);
   });
   return { process, directory };
 }

@@ -32,6 +32,8 @@ export async function olderApiServer(kubeconfig: string): Promise<string> {
     const far = new WebSocket(address, protocol, { ca, headers: { Authorization: `Bearer ${token}` } });
     far.on("message", (data) => near.send(data));
     far.once("open", () => near.resume()).once("close", () => near.close());
+    // One that is given up before it is open tells of that as an error.
+    far.on("error", () => near.terminate());
     near.on("message", (data) => far.send(data)).once("close", () => far.terminate());
   }, protocol);
   return kubeconfigVia(kubeconfig, url);

@@ -75,7 +75,7 @@ function attach(child: ChildProcessByStdio<null, Readable, Readable>): HalluxPro
   });
   const exited = new Promise<Exit>((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
 
-  const logged: HalluxProcess["logged"] = (fits, seconds = 40) =>
+  const logged: HalluxProcess["logged"] = (fits, seconds = 120) =>
     new Promise((resolve, reject) => {
       const look = () => {
         const found = log.find(fits);

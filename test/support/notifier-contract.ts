@@ -226,7 +226,7 @@ export async function notify(
     readonly settings?: Readonly<Record<string, unknown>>;
   } = {},
 ): Promise<void> {
-  const { encrypted = false, signal = AbortSignal.timeout(20_000) } = traits;
+  const { encrypted = false, signal = AbortSignal.timeout(60_000) } = traits;
   await subject.notifier.notify({
     notification: traits.notification ?? notificationOf(),
     settings: configured(subject.notifier, { ...subject.settings({ port, encrypted }), ...traits.settings }),

@@ -4,7 +4,7 @@ import { Connection } from "../../src/clients/kubernetes/connection.ts";
 import type { FalcoEvent } from "../../src/events/event.ts";
 import type { Action, Rule } from "../../src/rules/rule.ts";
 import { cloudPorts } from "./cloud-ports.ts";
-import { eventually, idle, podTemplate, type TestCluster, uniqueName } from "./cluster.ts";
+import { eventually, idle, podTemplate, refusesPrivileged, type TestCluster, uniqueName } from "./cluster.ts";
 import { auditEventOf, eventOf } from "./events.ts";
 import { type ExampleStage, exampleStage } from "./example-stage.ts";
 import { giveImagesPrograms } from "./images.ts";
@@ -85,6 +85,10 @@ async function prepare({ cluster, ...staging }: Staging, { verb, resource }: Ask
     case "update networkpolicies":
     case "update ciliumnetworkpolicies":
       return respondedBefore({ cluster, ...staging });
+    case "get pods":
+    case "get nodes":
+    case "patch nodes":
+      return otherwiseBefore({ cluster, ...staging });
     case "patch pods/ephemeralcontainers":
       return takePrograms(cluster, staging.stage.event);
     case "list events":
@@ -136,7 +140,8 @@ async function eventOfPodOf({ cluster, stage, action }: Staging, resource: strin
   await create(cluster, { ...owned, metadata: { name: "owned", namespace } });
   const pod = await eventually(async () => {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector: "app=owned" });
-    return items[0];
+    // A DaemonSet's pod for another test's node, where none runs, goes with that.
+    return items.find(({ spec }) => spec?.nodeName !== undefined);
   });
   return eventOfPod(pod);
 }
@@ -192,16 +197,36 @@ async function respondedBefore({ cluster, stage, rule, action }: Staging): Promi
   await respondBy([before], { clients, events: [event] });
 }
 
+/** What the action sets has another value: that is read, and then overwritten. */
+async function otherwiseBefore({ cluster: { kubernetes }, stage, action }: Staging): Promise<void> {
+  const { labels, annotations, level } = action.parameters;
+  const change = { labels: otherwise(labels), annotations: otherwise(annotations) };
+  const name = String(stage.event.fields["k8s.pod.name"]);
+  const target = { kind: "pod", namespace: stage.namespace, name, uid: undefined } as const;
+  const signal = AbortSignal.timeout(60_000);
+  if (level !== "node") {
+    await kubernetes.real.patchPod(target, change, signal);
+    return;
+  }
+  const { nodeName = "" } = await kubernetes.real.getPod(target, signal);
+  await kubernetes.real.patchNode(nodeName, change, signal);
+}
+
+function otherwise(values: unknown): Record<string, string> {
+  return Object.fromEntries(Object.keys(values ?? {}).map((key) => [key, "before"]));
+}
+
 /** The namespace admits no privileged pod any more: what asks for one learns of it by an event. */
-async function refusePrivileged({ api: { core } }: TestCluster, name: string): Promise<void> {
-  const { metadata } = await core.readNamespace({ name });
+async function refusePrivileged({ api }: TestCluster, name: string): Promise<void> {
+  const { metadata } = await api.core.readNamespace({ name });
   const labels = { ...metadata?.labels, "pod-security.kubernetes.io/enforce": "baseline" };
-  await core.replaceNamespace({ name, body: { metadata: { name, labels } } });
+  await api.core.replaceNamespace({ name, body: { metadata: { name, labels } } });
+  await refusesPrivileged(api, name);
 }
 
 /** From the container: it has no shell and no cat any more. */
 async function takePrograms({ kubernetes: { real } }: TestCluster, { fields }: FalcoEvent): Promise<void> {
-  const signal = AbortSignal.timeout(20_000);
+  const signal = AbortSignal.timeout(60_000);
   const target = {
     kind: "pod",
     namespace: String(fields["k8s.ns.name"]),

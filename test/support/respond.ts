@@ -37,7 +37,7 @@ export async function respondBy(
     clients: { real: clients, dryRun: clients },
     guards: [refuseMirrorPods],
     defaultNotifiers: [],
-    actionTimeoutMs: 20_000,
+    actionTimeoutMs: 60_000,
     retryMs: limits.retryMs,
     logEveryEvent: false,
   };
@@ -53,8 +53,8 @@ export async function respondBy(
   });
 
   await Promise.all(events.map((event) => ledger.accept(event)));
-  await idle(ledger);
-  await engine.stop(25_000);
+  await idle(ledger, 90);
+  await engine.stop(60_000);
 
   const { responses: records } = await ledger.responses({ limit: events.length });
   return records.flatMap(({ transitions }) =>

@@ -6,6 +6,7 @@ import type { FalcoEvent } from "../../src/events/event.ts";
 import { targetOf } from "../../src/events/target.ts";
 import { compileFields } from "../../src/schema/read.ts";
 import type { TestCluster } from "./cluster.ts";
+import { patient } from "./patient.ts";
 
 interface Run {
   readonly event: FalcoEvent;
@@ -33,7 +34,7 @@ export async function runActionner(actionner: Actionner, run: Run): Promise<Resu
   if (target.kind === "missing") {
     return ignored(target.reason);
   }
-  const signal = run.signal ?? AbortSignal.timeout(20_000);
+  const signal = run.signal ?? AbortSignal.timeout(60_000);
   const clients = clientsOf(run, dryRun);
   const rbac = actionner.rbacFor?.(params) ?? actionner.rbac;
   const result = await cluster.permissions.during({ id: actionner.id, rbac }, () =>
@@ -64,14 +65,14 @@ export async function fetchContext(context: Context, run: Pick<Run, "event" | "c
   }
   const clients = clientsOf(run, false);
   return run.cluster.permissions.during(context, () =>
-    context.fetch({ event: run.event, target, clients, signal: AbortSignal.timeout(20_000) }),
+    context.fetch({ event: run.event, target, clients, signal: AbortSignal.timeout(60_000) }),
   );
 }
 
 /** A client that the test did not hand in is not to be used. */
 function clientsOf({ cluster, clients = {} }: Pick<Run, "cluster" | "clients">, dryRun: boolean): Clients {
-  const kubernetes = dryRun ? cluster.kubernetes.dryRun : cluster.kubernetes.real;
-  return { kubernetes, ...clients } as Clients;
+  const { kubernetes = dryRun ? cluster.kubernetes.dryRun : cluster.kubernetes.real } = clients;
+  return { ...clients, kubernetes: patient(kubernetes) } as Clients;
 }
 
 function valuesOf({ id, params }: Actionner, raw: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -34,7 +34,7 @@ export async function runAlone<P extends Fields>(actionner: Actionner<P, "none">
     rule: "a rule",
     objectionTo: () => undefined,
     dryRun: run.dryRun ?? false,
-    signal: run.signal ?? AbortSignal.timeout(20_000),
+    signal: run.signal ?? AbortSignal.timeout(60_000),
   };
   return actionner.run(call);
 }
