@@ -30,6 +30,7 @@ describe("JSON patch", () => {
     ["moves", [{ op: "move", from: "/list/0", path: "/first" }], { ...target, list: ["z"], first: "x" }],
     ["copies", [{ op: "copy", from: "/list/0", path: "/first" }], { ...target, first: "x" }],
     ["goes on after a test that holds", [{ op: "test", path: "/list/0", value: "x" }], target],
+    ["takes what is not there for null", [{ op: "test", path: "/labels/none", value: null }], target],
   ])("%s", (_name, operations, expected) => {
     const result = jsonPatch(target, operations);
 
@@ -39,6 +40,8 @@ describe("JSON patch", () => {
 
   it.each<[string, JsonObject]>([
     ["a test that fails", { op: "test", path: "/list/0", value: "y" }],
+    ["a test below what is not there", { op: "test", path: "/none/x", value: null }],
+    ["a test below what is text", { op: "test", path: "/labels/a~1b/x", value: null }],
     ["a path that is not there", { op: "remove", path: "/labels/none" }],
     ["a parent that is not there", { op: "add", path: "/none/x", value: 1 }],
     ["an index beyond the list", { op: "add", path: "/list/7", value: 1 }],

@@ -76,12 +76,23 @@ function change(document: Json, path: readonly string[], edit: (parent: Containe
 function read(document: Json, path: readonly string[]): Json {
   let value: Json | undefined = document;
   for (const key of path) {
-    value = Array.isArray(value) ? value[index(value, key)] : isObject(value) ? ownValue(value, key) : undefined;
+    value = childOf(value, key);
   }
   if (value === undefined) {
     throw unprocessablePatch();
   }
   return value;
+}
+
+/** Undefined where the map lacks it. */
+function childOf(value: Json | undefined, key: string): Json | undefined {
+  if (Array.isArray(value)) {
+    return value[index(value, key)];
+  }
+  if (isObject(value)) {
+    return ownValue(value, key);
+  }
+  throw unprocessablePatch();
 }
 
 function add(parent: Container, key: string, value: Json): void {
@@ -110,8 +121,11 @@ function take(parent: Container, key: string): void {
   }
 }
 
+/** Like the server, it takes a key that is not there for null. */
 function tested(document: Json, path: readonly string[], value: Json): Json {
-  if (!isDeepStrictEqual(read(document, path), value)) {
+  const key = path.at(-1);
+  const found = key === undefined ? document : (childOf(read(document, path.slice(0, -1)), key) ?? null);
+  if (!isDeepStrictEqual(found, value)) {
     throw unprocessablePatch();
   }
   return document;

@@ -79,7 +79,7 @@ it("counts the permissions that its rules lack, and starts all the same", async 
   const base = `http://127.0.0.1:${hallux.port}`;
   await vi.waitFor(async () => {
     const metrics = await fetch(`${base}/metrics`);
-    expect(await metrics.text()).toMatch(/^hallux_permissions_missing 1$/m);
+    expect(await metrics.text()).toMatch(/^hallux_permissions_missing 2$/m);
   }, soon);
   expect((await fetch(`${base}/readyz`)).status).toBe(200);
   await hallux.stop();

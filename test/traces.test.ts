@@ -96,7 +96,9 @@ async function send(url: string, { pod = "nobody", rule = "Attack", fields, uuid
 
 async function makePod(name: string): Promise<string> {
   const spec = { containers: [{ name: "main", image: "busybox" }] };
-  await playground.seed([{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "shop" }, spec }]);
+  await playground.seed([
+    { apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "shop", labels: { app: "cart" } }, spec },
+  ]);
   return name;
 }
 
@@ -143,10 +145,10 @@ describe("the trace of an event", () => {
       "event > receive",
       "event > response Dry",
       "event > response Dry > action Would",
-      "event > response Dry > action Would > kubernetes.patchPod",
+      "event > response Dry > action Would > kubernetes.addLabelsToPod",
       "event > response Label",
       "event > response Label > action Mark",
-      "event > response Label > action Mark > kubernetes.patchPod",
+      "event > response Label > action Mark > kubernetes.addLabelsToPod",
       "event > response Label > action Stop",
       "event > response Label > action Stop > kubernetes.deletePod",
       "event > response Label > action Stop > kubernetes.getPod",
@@ -238,7 +240,7 @@ describe("the trace of an event", () => {
       ["attempt failed", "throttled"],
       ["attempt failed", "conflict"],
     ]);
-    const calls = spans.filter(({ name }) => name === "kubernetes.patchPod").sort((a, b) => a.start - b.start);
+    const calls = spans.filter(({ name }) => name === "kubernetes.addLabelsToPod").sort((a, b) => a.start - b.start);
     expect(calls.map(({ failed, attributes }) => [failed, attributes["error.type"]])).toEqual([
       [true, "throttled"],
       [true, "conflict"],
@@ -252,7 +254,7 @@ describe("the trace of an event", () => {
 
     const spans = await traceOf(collector, await send(url, { pod }));
 
-    for (const name of ["kubernetes.patchPod", "action Mark", "response Label"]) {
+    for (const name of ["kubernetes.addLabelsToPod", "action Mark", "response Label"]) {
       expect(named(spans, name)).toMatchObject({ failed: true, attributes: { "error.type": "forbidden" } });
     }
     expect(named(spans, "action Mark")?.message).toContain("patch");
@@ -284,7 +286,7 @@ describe("the trace of an event", () => {
         "event > receive",
         "event > response Dry",
         "event > response Dry > action Would",
-        "event > response Dry > action Would > kubernetes.patchPod",
+        "event > response Dry > action Would > kubernetes.addLabelsToPod",
       ]),
     );
     const instances = new Set(spans.map(({ resource }) => resource["service.instance.id"]));

@@ -1,6 +1,8 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
 import { textMap } from "../../src/schema/field.ts";
-import { changeMetadata, level, levelRules } from "./metadata.ts";
+import { changeMetadata, level, patchOf, rulesByLevel } from "./metadata.ts";
+
+const levelRules = rulesByLevel(["patch"]);
 
 export const annotation = defineActionner({
   id: "kubernetes:annotation",
@@ -24,7 +26,7 @@ export const annotation = defineActionner({
   idempotent: true,
   continues: true,
   output: "none",
-  undo: "`kubectl annotate pod POD -n NAMESPACE KEY-`, or `kubectl annotate node NODE KEY-`, removes an annotation. The value that it had before is not kept.",
+  undo: "`kubectl annotate pod POD -n NAMESPACE KEY-`, or `kubectl annotate node NODE KEY-`, removes an annotation. The value that it had before is not told: it may be long, or a secret.",
   examples: [
     {
       title: "Leave a note for whoever looks at the pod",
@@ -36,8 +38,18 @@ export const annotation = defineActionner({
     },
   ],
 
-  run({ target, params, clients: { kubernetes }, signal }) {
-    const { level, annotations: values } = params;
-    return changeMetadata({ target, level, key: "annotations", values, kubernetes, signal });
+  run({ target, params: { annotations, level }, clients: { kubernetes }, signal }) {
+    const change = { annotations: patchOf(annotations) };
+    const added = Object.keys(annotations).filter((key) => annotations[key] !== "");
+    const done = { verb: "annotated", undo: added.map((key) => `${key}-`) };
+    return changeMetadata({
+      target,
+      level,
+      kubernetes,
+      signal,
+      command: "annotate",
+      changePod: async () => ({ object: await kubernetes.patchPod(target, change, signal), ...done }),
+      changeNode: async (name) => ({ object: await kubernetes.patchNode(name, change, signal), ...done }),
+    });
   },
 });

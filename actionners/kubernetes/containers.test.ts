@@ -16,6 +16,7 @@ function podWith(annotations: Record<string, string> = {}): Pod {
     namespace: "shop",
     name: "cart-1",
     uid: "uid-1",
+    resourceVersion: "1",
     labels: {},
     annotations,
     createdAt: undefined,

@@ -1,6 +1,9 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
+import type { MetadataChange } from "../../src/clients/kubernetes/port.ts";
 import { textMap } from "../../src/schema/field.ts";
-import { changeMetadata, level, levelRules } from "./metadata.ts";
+import { type Changed, changeMetadata, level, patchOf, rulesByLevel, type Values } from "./metadata.ts";
+
+const levelRules = rulesByLevel(["get", "patch"]);
 
 export const label = defineActionner({
   id: "kubernetes:label",
@@ -18,14 +21,14 @@ export const label = defineActionner({
   uses: ["kubernetes"],
   rbac: [
     { apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] },
-    { apiGroups: [""], resources: ["nodes"], verbs: ["patch"] },
+    { apiGroups: [""], resources: ["nodes"], verbs: ["get", "patch"] },
   ],
   rbacFor: ({ level }) => levelRules[level],
   destructive: false,
   idempotent: true,
   continues: true,
   output: "none",
-  undo: "`kubectl label pod POD -n NAMESPACE KEY-`, or `kubectl label node NODE KEY-`, removes a label. The value that it had before is not kept.",
+  undo: "`kubectl label pod POD -n NAMESPACE KEY-` removes a new label, `kubectl label pod POD -n NAMESPACE --overwrite KEY=VALUE` puts the former value back; for a node they begin with `kubectl label node NODE`. A label that had the value already is left alone: where an earlier response has set it, that one says how to undo it.",
   examples: [
     { title: "Mark the pod as suspicious", parameters: { labels: { suspicious: "true" } } },
     {
@@ -34,7 +37,56 @@ export const label = defineActionner({
     },
   ],
 
-  run({ target, params, clients: { kubernetes }, signal }) {
-    return changeMetadata({ target, level: params.level, key: "labels", values: params.labels, kubernetes, signal });
+  run({ target, params: { labels, level }, clients: { kubernetes }, signal }) {
+    return changeMetadata({
+      target,
+      level,
+      kubernetes,
+      signal,
+      command: "label",
+      changePod: () =>
+        changeLabels(labels, {
+          add: () => kubernetes.addLabelsToPod(target, labels, signal),
+          read: () => kubernetes.getPod(target, signal),
+          patch: (change) => kubernetes.patchPod(target, change, signal),
+        }),
+      changeNode: (name) =>
+        changeLabels(labels, {
+          add: () => kubernetes.addLabelsToNode(name, labels, signal),
+          read: () => kubernetes.getNode(name, signal),
+          patch: (change) => kubernetes.patchNode(name, change, signal),
+        }),
+    });
   },
 });
+
+interface Labelled {
+  readonly resourceVersion: string;
+  readonly labels: Values;
+}
+
+interface Calls<T> {
+  /** Undefined where one of them is there already, or the object has no labels at all. */
+  readonly add: () => Promise<T | undefined>;
+  readonly read: () => Promise<T>;
+  readonly patch: (change: MetadataChange) => Promise<T>;
+}
+
+/** In one request where all of them are new. What is overwritten or removed is read first, to be told in the undo. */
+async function changeLabels<T extends Labelled>(values: Values, { add, read, patch }: Calls<T>): Promise<Changed<T>> {
+  const verb = "labelled";
+  const keys = Object.keys(values);
+  const added = keys.every((key) => values[key] !== "") ? await add() : undefined;
+  if (added !== undefined) {
+    return { object: added, verb, undo: keys.map((key) => `${key}-`) };
+  }
+  const found = await read();
+  const former = new Map(Object.entries(found.labels));
+  const differing = keys.filter((key) => former.get(key) !== (values[key] || undefined));
+  if (differing.length === 0) {
+    return { object: found, verb: "has the labels already", undo: [] };
+  }
+  const object = await patch({ labels: patchOf(values), resourceVersion: found.resourceVersion });
+  const undo = differing.map((key) => (former.has(key) ? `${key}=${former.get(key)}` : `${key}-`));
+  return { object, verb, undo };
+}

@@ -1,6 +1,6 @@
 import type { PolicyRule } from "../../src/catalogue/catalogue.ts";
 import { ignored, type Result, success } from "../../src/catalogue/outcome.ts";
-import type { Kubernetes } from "../../src/clients/kubernetes/port.ts";
+import type { Kubernetes, Node, Pod } from "../../src/clients/kubernetes/port.ts";
 import type { PodTarget } from "../../src/events/target.ts";
 import { choice } from "../../src/schema/field.ts";
 import { kubectl } from "./kubectl.ts";
@@ -8,66 +8,66 @@ import { podTarget } from "./pod-target.ts";
 
 export const level = choice("What is changed: the pod, or the node it runs on", ["pod", "node"], { default: "pod" });
 
-const patchPods = { apiGroups: [""], resources: ["pods"], verbs: ["patch"] };
-const patchNodes = { apiGroups: [""], resources: ["nodes"], verbs: ["patch"] };
+/** What the change needs, by level; the pod tells its node. */
+export function rulesByLevel(verbs: readonly string[]): Readonly<Record<"pod" | "node", readonly PolicyRule[]>> {
+  const pods = { apiGroups: [""], resources: ["pods"], verbs };
+  return {
+    pod: [pods],
+    node: [
+      { ...pods, verbs: ["get"] },
+      { ...pods, resources: ["nodes"] },
+    ],
+  };
+}
 
-/** By level; the pod tells its node. */
-export const levelRules: Readonly<Record<"pod" | "node", readonly PolicyRule[]>> = {
-  pod: [patchPods],
-  node: [{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }, patchNodes],
-};
+/** An empty value removes the key. */
+export type Values = Readonly<Record<string, string>>;
+
+export interface Changed<T> {
+  /** As it is now. */
+  readonly object: T;
+  /** `labelled` */
+  readonly verb: string;
+  /** What `kubectl label` takes after the object: `suspicious-`, `tier=web`. */
+  readonly undo: readonly string[];
+}
 
 interface Change {
   readonly target: PodTarget;
   readonly level: "pod" | "node";
-  readonly key: "labels" | "annotations";
-  /** An empty value removes the key. */
-  readonly values: Readonly<Record<string, string>>;
   readonly kubernetes: Kubernetes;
   readonly signal: AbortSignal;
+  /** Of kubectl, to undo it. */
+  readonly command: "label" | "annotate";
+  changePod(): Promise<Changed<Pod>>;
+  changeNode(name: string): Promise<Changed<Node>>;
 }
 
-const words = {
-  labels: { done: "labelled", command: "label" },
-  annotations: { done: "annotated", command: "annotate" },
-} as const;
+/** Changes the pod or its node, and tells what was done. */
+export async function changeMetadata(change: Change): Promise<Result> {
+  const { target, level, kubernetes, signal, command } = change;
+  if (level === "pod") {
+    const { object: pod, verb, undo } = await change.changePod();
+    const objects = { namespace: pod.namespace, pod: pod.name };
+    const undoing = undoBy(command, ["pod", pod.name, "-n", pod.namespace], undo);
+    return success(`pod ${verb}`, { objects, target: podTarget(pod), ...undoing });
+  }
 
-/** Changes the labels or annotations of the pod, in one request, or of its node. */
-export function changeMetadata(change: Change): Promise<Result> {
-  return change.level === "pod" ? changePod(change) : changeNode(change);
-}
-
-async function changePod({ target, key, values, kubernetes, signal }: Change): Promise<Result> {
-  const pod = await kubernetes.patchPod(target, { [key]: patchOf(values) }, signal);
-
-  return success(`pod ${words[key].done}`, {
-    objects: { namespace: pod.namespace, pod: pod.name },
-    target: podTarget(pod),
-    ...undoing(key, values, ["pod", pod.name, "-n", pod.namespace]),
-  });
-}
-
-async function changeNode({ target, key, values, kubernetes, signal }: Change): Promise<Result> {
   const pod = await kubernetes.getPod(target, signal);
   if (pod.nodeName === undefined) {
     return ignored("the pod is not on a node yet");
   }
-
-  const node = await kubernetes.patchNode(pod.nodeName, { [key]: patchOf(values) }, signal);
-
-  return success(`node ${words[key].done}`, {
-    objects: { namespace: pod.namespace, pod: pod.name, node: node.name },
-    target: podTarget(pod),
-    ...undoing(key, values, ["node", node.name]),
-  });
+  const { object: node, verb, undo } = await change.changeNode(pod.nodeName);
+  const objects = { namespace: pod.namespace, pod: pod.name, node: node.name };
+  const undoing = undoBy(command, ["node", node.name], undo);
+  return success(`node ${verb}`, { objects, target: podTarget(pod), ...undoing });
 }
 
-function patchOf(values: Change["values"]): Record<string, string | null> {
+export function patchOf(values: Values): Record<string, string | null> {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, value === "" ? null : value]));
 }
 
-/** What was removed cannot be put back: its value was not read. */
-function undoing(key: Change["key"], values: Change["values"], object: readonly string[]): { undo?: string } {
-  const added = Object.keys(values).filter((name) => values[name] !== "");
-  return added.length === 0 ? {} : { undo: kubectl(words[key].command, ...object, ...added.map((name) => `${name}-`)) };
+function undoBy(command: Change["command"], object: readonly string[], steps: readonly string[]): { undo?: string } {
+  const overwrite = steps.some((step) => step.includes("=")) ? ["--overwrite"] : [];
+  return steps.length === 0 ? {} : { undo: kubectl(command, ...object, ...overwrite, ...steps) };
 }

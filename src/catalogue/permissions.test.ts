@@ -22,16 +22,16 @@ function textsOf(...asked: Parameters<typeof neededBy>): readonly string[] {
   return neededBy(...asked).map(permissionText);
 }
 
-const label = '"kubernetes:label", parameters: { labels: { a: b } }';
-const labelNode = '"kubernetes:label", parameters: { labels: { a: b }, level: node }';
+const annotate = '"kubernetes:annotation", parameters: { annotations: { a: b } }';
+const annotateNode = '"kubernetes:annotation", parameters: { annotations: { a: b }, level: node }';
 const terminate = '"kubernetes:terminate"';
 const sysdig =
   '"kubernetes:sysdig", output: { target: "local:file", parameters: { destination: /tmp } }, parameters: { namespace: captures }';
 
 describe("neededPermissions", () => {
   it.each([
-    [label, ["patch pods in all namespaces"]],
-    [labelNode, ["patch nodes", "get pods in all namespaces"]],
+    [annotate, ["patch pods in all namespaces"]],
+    [annotateNode, ["patch nodes", "get pods in all namespaces"]],
     [terminate, ["get pods in all namespaces", "delete pods in all namespaces"]],
     ['"http:call", parameters: { url: "https://example.org" }', []],
   ])("is what the parameters need: %s", (action, expected) => {
@@ -59,7 +59,7 @@ describe("neededPermissions", () => {
   });
 
   it("holds contexts and notifiers, the configuration's too, each once", () => {
-    const texts = textsOf(ruleOf(`${label}, additional_contexts: [k8snode]`), ["k8sevents", "webhook"]);
+    const texts = textsOf(ruleOf(`${annotate}, additional_contexts: [k8snode]`), ["k8sevents", "webhook"]);
 
     expect(texts).toEqual([
       "create events in all namespaces",
@@ -70,7 +70,7 @@ describe("neededPermissions", () => {
   });
 
   it("says who needs it", () => {
-    const needed = neededBy(ruleOf(`${label}, additional_contexts: [k8snode]`), ["k8sevents"]);
+    const needed = neededBy(ruleOf(`${annotate}, additional_contexts: [k8snode]`), ["k8sevents"]);
 
     const pods = needed.find(({ verb, resource }) => verb === "get" && resource === "pods");
     expect(pods?.neededBy.map(needText)).toEqual(['rule "R", action "A" (k8snode)', "default notifier k8sevents"]);
@@ -84,7 +84,7 @@ describe("neededPermissions", () => {
     ['{ output_fields: ["k8s.ns.name=<NA>"] }', undefined],
     ['{ output_fields: ["ka.target.namespace=shop"] }', undefined],
   ])("is in the namespaces that the rule is for: %s", (match, namespaces) => {
-    const needed = neededBy(ruleOf(label, match));
+    const needed = neededBy(ruleOf(annotate, match));
 
     expect(needed.map(({ namespace }) => namespace)).toEqual(namespaces ?? [undefined]);
   });
@@ -183,7 +183,7 @@ describe("rolesOf", () => {
   });
 
   it("does not depend on the order of the rules", () => {
-    const rules = [label, labelNode, terminate].map((action, index) =>
+    const rules = [annotate, annotateNode, terminate].map((action, index) =>
       ruleOf(action).replace("R,", `R${index},`).slice(1, -1),
     );
 

@@ -14,7 +14,7 @@ const rules = `
 - rule: Mark
   match: {}
   actions:
-    - { action: Label, actionner: "kubernetes:label", parameters: { labels: { a: b } } }
+    - { action: Annotate, actionner: "kubernetes:annotation", parameters: { annotations: { a: b } } }
 - rule: End
   match: { output_fields: [k8s.ns.name=shop] }
   actions:
@@ -137,7 +137,7 @@ describe("rbac", () => {
       verb: "patch",
       api_group: "",
       resource: "pods",
-      needed_by: [{ rule: "Mark", action: "Label", entry: "kubernetes:label" }],
+      needed_by: [{ rule: "Mark", action: "Annotate", entry: "kubernetes:annotation" }],
     });
   });
 
@@ -153,7 +153,7 @@ describe("rbac", () => {
     `);
     expect(explanation.stdout).toMatchInlineSnapshot(`
       "PERMISSION                     NEEDED BY
-      patch pods in all namespaces   rule "Mark", action "Label" (kubernetes:label)
+      patch pods in all namespaces   rule "Mark", action "Annotate" (kubernetes:annotation)
       get pods in namespace shop     rule "End", action "Kill" (kubernetes:terminate)
       delete pods in namespace shop  rule "End", action "Kill" (kubernetes:terminate)
       "
@@ -165,7 +165,7 @@ describe("rbac", () => {
 
     const { stdout } = await rbac("-r", "odd.yaml", "--explain", { "odd.yaml": rules.replace("Mark", name) });
 
-    expect(stdout).toContain('# rule "a\\u000d\\u000akind: Secret\\u009b2J\\u000a---", action "Label"');
+    expect(stdout).toContain('# rule "a\\u000d\\u000akind: Secret\\u009b2J\\u000a---", action "Annotate"');
     expect(parseAllDocuments(stdout).map((document) => document.get("kind"))).toEqual([
       "ClusterRole",
       "ClusterRoleBinding",
@@ -217,7 +217,7 @@ describe("preflight", () => {
     expect(stdout).toBe(
       [
         "missing: patch pods in all namespaces",
-        '  for rule "Mark", action "Label" (kubernetes:label)',
+        '  for rule "Mark", action "Annotate" (kubernetes:annotation)',
         '1 of 3 permissions are missing; "hallux rbac" prints the roles that give them',
         "",
       ].join("\n"),

@@ -74,6 +74,7 @@ function podSeen(target: PodTarget, traits: Partial<Pod> = {}): Pod {
   return {
     ...target,
     uid: target.uid ?? "uid-1",
+    resourceVersion: "1",
     labels: {},
     annotations: {},
     createdAt: undefined,

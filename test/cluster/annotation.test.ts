@@ -92,7 +92,7 @@ describe("kubernetes:annotation", () => {
       const namespace = await cluster.namespace();
       await cluster.pod(namespace, { name: "cart-1" });
       const target = { kind: "pod", namespace, name: "cart-1", uid: undefined } as const;
-      const signal = AbortSignal.timeout(10_000);
+      const signal = AbortSignal.timeout(60_000);
 
       const { problems } = compileFields(annotation.params).read({ annotations: { [key]: "seen" } });
       const patched = cluster.kubernetes.real.patchPod(target, { annotations: { [key]: "seen" } }, signal);

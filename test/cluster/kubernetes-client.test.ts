@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { V1ObjectMeta } from "@kubernetes/client-node";
+import type { V1Node, V1ObjectMeta } from "@kubernetes/client-node";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { WebSocket } from "ws";
 import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
@@ -505,19 +505,25 @@ describe("a dry run", () => {
     await real.createNetworkPolicy(policy, inTime());
     // Not the resourceVersion: controllers write the pod's status meanwhile.
     const podState = ({ uid, labels, deletionTimestamp }: V1ObjectMeta = {}) => ({ uid, labels, deletionTimestamp });
+    const nodeState = ({ metadata, spec }: V1Node) => ({
+      labels: metadata?.labels,
+      spec: spec?.unschedulable ?? false,
+    });
     const state = async () => ({
       pod: podState((await core.readNamespacedPod({ namespace, name: "cart-1" })).metadata),
       policies: (await networking.listNamespacedNetworkPolicy({ namespace })).items.map(({ metadata }) => [
         metadata?.name,
         metadata?.resourceVersion,
       ]),
-      unschedulable: (await core.readNode({ name: node })).spec?.unschedulable ?? false,
+      node: nodeState(await core.readNode({ name: node })),
     });
     const before = await state();
 
     const pod = await dryRun.getPod(target(namespace, "cart-1"), inTime());
     await dryRun.patchPod(pod, { labels: { a: "b" } }, inTime());
+    await dryRun.addLabelsToPod(pod, { a: "b" }, inTime());
     await dryRun.patchNode(node, { unschedulable: true }, inTime());
+    await dryRun.addLabelsToNode(node, { a: "b" }, inTime());
     await dryRun.createNetworkPolicy({ ...policy, metadata: { namespace, name: "ours" } }, inTime());
     const read = await dryRun.getNetworkPolicy(namespace, "theirs", inTime());
     await dryRun.replaceNetworkPolicySpec(read ?? {}, { podSelector: {}, policyTypes: ["Egress"] }, inTime());

@@ -28,12 +28,14 @@ const oddLabels: readonly (readonly [key: string, value: string])[] = [
 ];
 
 describe("kubernetes:label", () => {
-  it("sets the labels and leaves the others as they are", async () => {
+  it("sets the labels and leaves the others as they are, in one request", async () => {
     const namespace = await cluster.namespace();
     await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" } });
+    const getPod = () => Promise.reject(new Error("nothing is to be read"));
 
     const result = await runActionner(label, {
       cluster,
+      clients: { kubernetes: { ...cluster.kubernetes.real, getPod } },
       event: eventOf({ pod: `${namespace}/cart-1` }),
       params: { labels: { suspicious: "true", "example.com/by": "falco" } },
     });
@@ -59,11 +61,105 @@ describe("kubernetes:label", () => {
       params: { labels: { trusted: "", absent: "" } },
     });
 
-    expect(result).toMatchObject({ status: "success" });
-    expect(result).not.toHaveProperty("undo");
+    expect(result).toMatchObject({
+      status: "success",
+      undo: `kubectl label pod cart-1 -n ${namespace} --overwrite trusted=true`,
+    });
     const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
     expect(pod.metadata?.labels).toMatchObject({ app: "cart" });
     expect(pod.metadata?.labels).not.toHaveProperty("trusted");
+  });
+
+  it("says how to put back what it overwrote and removed, and nothing of what it left as it was", async () => {
+    const namespace = await cluster.namespace();
+    const labels = { app: "cart", tier: "web", trusted: "", suspicious: "true" };
+    await cluster.pod(namespace, { name: "cart-1", labels });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { app: "", tier: "quarantine", trusted: "", suspicious: "true", constructor: "falco" } },
+    });
+
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(pod.metadata?.labels).toMatchObject({ tier: "quarantine", suspicious: "true", constructor: "falco" });
+    expect(pod.metadata?.labels).not.toHaveProperty("app");
+    expect(pod.metadata?.labels).not.toHaveProperty("trusted");
+    expect(result).toHaveProperty(
+      "undo",
+      `kubectl label pod cart-1 -n ${namespace} --overwrite app=cart tier=web trusted= constructor-`,
+    );
+  });
+
+  it("writes nothing, and has nothing to undo, where the labels are there already", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", labels: { tier: "web" } });
+    const { real } = cluster.kubernetes;
+    const patchPod = () => Promise.reject(new Error("nothing is to be written"));
+    const run = { cluster, event: eventOf({ pod: `${namespace}/cart-1` }), params: { labels: { tier: "q", old: "" } } };
+    await runActionner(label, run);
+
+    const again = await runActionner(label, { ...run, clients: { kubernetes: { ...real, patchPod } } });
+
+    expect(again).toMatchObject({ status: "success", summary: "pod has the labels already" });
+    expect(again).not.toHaveProperty("undo");
+  });
+
+  it("labels a pod that has no labels yet", async () => {
+    const namespace = await cluster.namespace();
+    const container = { name: "main", image: "busybox" };
+    await core.createNamespacedPod({
+      namespace,
+      body: { metadata: { name: "bare" }, spec: { containers: [container] } },
+    });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/bare` }),
+      params: { labels: { suspicious: "true" } },
+    });
+
+    expect(result).toHaveProperty("undo", `kubectl label pod bare -n ${namespace} suspicious-`);
+  });
+
+  it("does not overwrite what has changed since it was read: that is a conflict", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", labels: { tier: "web" } });
+    const { real } = cluster.kubernetes;
+    const overtaken: typeof real = {
+      ...real,
+      async getPod(target, signal) {
+        const pod = await real.getPod(target, signal);
+        await real.patchPod(target, { labels: { tier: "db" } }, signal);
+        return pod;
+      },
+    };
+
+    const error = await runActionner(label, {
+      cluster,
+      clients: { kubernetes: overtaken },
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { tier: "quarantine" } },
+    });
+
+    expect(error).toMatchObject({ code: "conflict" });
+    const pod = await core.readNamespacedPod({ namespace, name: "cart-1" });
+    expect(pod.metadata?.labels).toMatchObject({ tier: "db" });
+  });
+
+  it("labels a node that has the label already, and says how to put the former value back", async () => {
+    const namespace = await cluster.namespace();
+    const node = await cluster.node({ labels: { zone: "green" } });
+    await cluster.pod(namespace, { name: "cart-1", nodeName: node, wait: false });
+
+    const result = await runActionner(label, {
+      cluster,
+      event: eventOf({ pod: `${namespace}/cart-1` }),
+      params: { labels: { zone: "red" }, level: "node" },
+    });
+
+    expect(result).toHaveProperty("undo", `kubectl label node ${node} --overwrite zone=green`);
+    expect((await core.readNode({ name: node })).metadata?.labels).toMatchObject({ zone: "red" });
   });
 
   it("labels the pod's node, and not the pod", async () => {
@@ -104,7 +200,7 @@ describe("kubernetes:label", () => {
     const namespace = await cluster.namespace();
     await cluster.pod(namespace, { name: "cart-1" });
     const target = { kind: "pod", namespace, name: "cart-1", uid: undefined } as const;
-    const signal = AbortSignal.timeout(10_000);
+    const signal = AbortSignal.timeout(60_000);
 
     const { problems } = compileFields(label.params).read({ labels: { [key]: value } });
     const patched = cluster.kubernetes.real.patchPod(target, { labels: { [key]: value } }, signal);

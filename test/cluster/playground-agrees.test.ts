@@ -127,6 +127,10 @@ const steps: readonly Step[] = [
   patch(`${pods}/web?dryRun=All`, merge, labels({ dry: "run" })),
   get(`${pods}?labelSelector=dry%3Drun`),
   patch(`${pods}/web`, jsonPatch, [{ op: "test", path: "/metadata/labels/app", value: "no" }]),
+  patch(`${pods}/web`, jsonPatch, [{ op: "test", path: "/metadata/labels/none", value: null }]),
+  patch(`${pods}/web`, jsonPatch, [{ op: "test", path: "/metadata/labels/app", value: null }]),
+  patch(`${pods}/web`, jsonPatch, [{ op: "test", path: "/metadata/nope/none", value: null }]),
+  patch(`${pods}/web`, jsonPatch, [{ op: "test", path: "/metadata/name/none", value: null }]),
   patch(`${pods}/web`, jsonPatch, [{ op: "remove", path: "/metadata/labels/none" }]),
   patch(`${pods}/web`, jsonPatch, [{ op: "replace", path: "/metadata/labels/none", value: "x" }]),
   patch(`${pods}/web`, jsonPatch, [{ op: "add", path: "/metadata/nope/none", value: "x" }]),
@@ -306,7 +310,7 @@ function send(server: Server, step: Step, namespace: string): Promise<Answer> {
 
 async function podIsReady(server: Server, namespace: string): Promise<void> {
   await expect
-    .poll(async () => (await send(server, get(`${pods}/web`), namespace)).body, { timeout: 20_000 })
+    .poll(async () => (await send(server, get(`${pods}/web`), namespace)).body, { timeout: 60_000 })
     .toMatch(/"type":\s*"Ready",\s*"status":\s*"True"/);
 }
 

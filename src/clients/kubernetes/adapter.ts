@@ -40,11 +40,13 @@ function deferred(open: () => Promise<Kubernetes>): Kubernetes {
   return {
     getPod: async (...call) => (await open()).getPod(...call),
     patchPod: async (...call) => (await open()).patchPod(...call),
+    addLabelsToPod: async (...call) => (await open()).addLabelsToPod(...call),
     deletePod: async (...call) => (await open()).deletePod(...call),
     podsOnNode: async (...call) => (await open()).podsOnNode(...call),
     evictPod: async (...call) => (await open()).evictPod(...call),
     getNode: async (...call) => (await open()).getNode(...call),
     patchNode: async (...call) => (await open()).patchNode(...call),
+    addLabelsToNode: async (...call) => (await open()).addLabelsToNode(...call),
     getWorkload: async (...call) => (await open()).getWorkload(...call),
     countReadyPods: async (...call) => (await open()).countReadyPods(...call),
     getNetworkPolicy: async (...call) => (await open()).getNetworkPolicy(...call),

@@ -7,12 +7,12 @@ import type {
   V1OwnerReference,
   V1Pod,
 } from "@kubernetes/client-node";
-import { TargetGone } from "../../catalogue/errors.ts";
+import { ActionError, TargetGone } from "../../catalogue/errors.ts";
 import type { PodTarget } from "../../events/target.ts";
 import type { Api } from "./api.ts";
-import type { Container, ContainerState, Kubernetes, MetadataChange, Owner, Pod } from "./port.ts";
+import type { Container, ContainerState, Kubernetes, Labels, MetadataChange, Owner, Pod } from "./port.ts";
 
-type PodCalls = Pick<Kubernetes, "getPod" | "patchPod" | "deletePod" | "podLog">;
+type PodCalls = Pick<Kubernetes, "getPod" | "patchPod" | "addLabelsToPod" | "deletePod" | "podLog">;
 
 export function podCalls(api: Api): PodCalls {
   const { core, dryRun, via } = api;
@@ -32,6 +32,16 @@ export function podCalls(api: Api): PodCalls {
       return podFrom(pod);
     },
 
+    async addLabelsToPod(target, labels, signal) {
+      const pod = await undefinedIfInvalid(() =>
+        core.patchNamespacedPod(
+          { ...placeOf(target), body: labelsPatch(labels, target.uid), dryRun },
+          via(signal, { aboutTarget, patch: "json" }),
+        ),
+      );
+      return pod && podFrom(pod);
+    },
+
     async deletePod(pod, { gracePeriodSeconds }, signal) {
       const body = { ...deleteOptions(api, pod.uid), gracePeriodSeconds };
       await core.deleteNamespacedPod({ ...placeOf(pod), body }, via(signal, { aboutTarget }));
@@ -48,8 +58,34 @@ export function podCalls(api: Api): PodCalls {
 }
 
 /** A null value removes the key; the UID, where it is known, cannot be changed and so becomes the precondition. */
-export function metadataPatch({ labels, annotations }: MetadataChange, uid?: string): object {
-  return { uid, labels, annotations };
+export function metadataPatch({ labels, annotations, resourceVersion }: MetadataChange, uid?: string): object {
+  return { uid, resourceVersion, labels, annotations };
+}
+
+/** RFC 6902. To the API server what is absent is null, so that this can be asked for before a label is added. */
+export function labelsPatch(labels: Labels, uid?: string): readonly object[] {
+  const added = Object.entries(labels).map(([key, value]) => ({ path: `/metadata/labels/${pointerPart(key)}`, value }));
+  return [
+    ...(uid === undefined ? [] : [{ op: "test", path: "/metadata/uid", value: uid }]),
+    ...added.map(({ path }) => ({ op: "test", path, value: null })),
+    ...added.map(({ path, value }) => ({ op: "add", path, value })),
+  ];
+}
+
+function pointerPart(key: string): string {
+  return key.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+/** The API server answers a test that fails as it answers what is not valid: in both cases nothing was added. */
+export async function undefinedIfInvalid<T>(add: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await add();
+  } catch (error) {
+    if (error instanceof ActionError && error.code === "invalid") {
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 /** As the body only: the API server does not look at the query where a DELETE has a body. */
@@ -82,6 +118,7 @@ export function podFrom({ metadata, spec, status }: V1Pod): Pod {
     namespace: metadata?.namespace ?? "",
     name: metadata?.name ?? "",
     uid: metadata?.uid ?? "",
+    resourceVersion: metadata?.resourceVersion ?? "",
     labels: metadata?.labels ?? {},
     annotations,
     createdAt: metadata?.creationTimestamp,

@@ -18,6 +18,8 @@ export interface Kubernetes {
   getPod(pod: PodTarget, signal: AbortSignal): Promise<Pod>;
   /** One request. A null value removes the key. Where the target has a UID it is the precondition. */
   patchPod(pod: PodTarget, change: MetadataChange, signal: AbortSignal): Promise<Pod>;
+  /** One request, which adds all or nothing: undefined where one of them is there already, or there are no labels yet. */
+  addLabelsToPod(pod: PodTarget, labels: Labels, signal: AbortSignal): Promise<Pod | undefined>;
   /** The UID is the precondition: a pod that took the name is never deleted. */
   deletePod(pod: Pod, options: { readonly gracePeriodSeconds: number }, signal: AbortSignal): Promise<void>;
 
@@ -32,6 +34,8 @@ export interface Kubernetes {
     change: MetadataChange & { readonly unschedulable?: boolean },
     signal: AbortSignal,
   ): Promise<Node>;
+  /** As `addLabelsToPod`. */
+  addLabelsToNode(name: string, labels: Labels, signal: AbortSignal): Promise<Node | undefined>;
 
   /** The controller behind an owner reference; undefined for kinds that Hallux does not know (a custom resource). */
   getWorkload(namespace: string, owner: Owner, signal: AbortSignal): Promise<Workload | undefined>;
@@ -117,7 +121,11 @@ export interface Sighted {
 export interface MetadataChange {
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly annotations?: Readonly<Record<string, string | null>>;
+  /** On condition that the object is still as it was read: `conflict` where it is not. */
+  readonly resourceVersion?: string;
 }
+
+export type Labels = Readonly<Record<string, string>>;
 
 export interface Owner {
   readonly apiVersion: string;
@@ -128,6 +136,7 @@ export interface Owner {
 
 export interface Pod extends PodTarget, Sighted {
   readonly uid: string;
+  readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly nodeName: string | undefined;
@@ -193,6 +202,7 @@ export interface CustomObject {
 export interface Node {
   readonly name: string;
   readonly uid: string;
+  readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly unschedulable: boolean;

@@ -4,9 +4,9 @@ cat > rules.yaml <<'END'
 - rule: Mark
   match: { rules: [Terminal shell in container] }
   actions:
-    - action: Label
-      actionner: kubernetes:label
-      parameters: { labels: { seen: "true" } }
+    - action: Annotate
+      actionner: kubernetes:annotation
+      parameters: { annotations: { example.com/seen: "true" } }
 - rule: End
   match: { rules: [Netcat Remote Code Execution in Container], output_fields: [k8s.ns.name=shop] }
   actions:
