@@ -37,7 +37,7 @@ export class Node implements AsyncDisposable {
   async look(): Promise<void> {
     const found = this.kubectl(["get", "deployment/hallux", "--ignore-not-found", "-o", "json"]);
     if (found === "") {
-      return this.#stop();
+      return this.stop();
     }
     const deployment: Rendered = JSON.parse(found);
     const template = JSON.stringify(deployment["spec"].template);
@@ -45,7 +45,7 @@ export class Node implements AsyncDisposable {
       mount(deployment, this.#namespace(), this.#etc);
       return;
     }
-    await this.#stop();
+    await this.stop();
     rmSync(this.#etc, { recursive: true, force: true });
     mount(deployment, this.#namespace(), this.#etc);
     await this.#start(deployment);
@@ -57,7 +57,7 @@ export class Node implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stop();
+    await this.stop();
   }
 
   get #etc(): string {
@@ -103,7 +103,8 @@ export class Node implements AsyncDisposable {
     await untilListening(port, this.log);
   }
 
-  async #stop(): Promise<void> {
+  /** Until the next look. */
+  async stop(): Promise<void> {
     const hallux = this.#hallux;
     this.#hallux = undefined;
     this.#template = undefined;

@@ -143,6 +143,8 @@ export class Reader implements AsyncDisposable {
   async #serve(text: string): Promise<Ended> {
     const { root, port } = this.#place;
     await this.#stopServer();
+    // A release would answer in its place.
+    await this.#node.stop();
     const quoted = `'${text.replaceAll("'", "'\\''")}'`;
     await this.#shell.run(
       `LISTEN_PORT=${port} SHUTDOWN_DELAY_SECONDS=0 setsid bash -c ${quoted} >${root}/hallux.log 2>&1 & server=$!`,

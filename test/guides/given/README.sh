@@ -1,8 +1,7 @@
-printf only-falco-knows > /etc/hallux/path-secret
 cat > config.yaml <<'END'
 kubeconfig: ~/.kube/config
 auth:
-  path_secret_file: /etc/hallux/path-secret
+  path_secret_file: path-secret
 default_notifiers: [k8sevents]
 END
 cat > wrong.yaml <<'END'

@@ -1,1 +1,0 @@
-printf only-falco-knows > /etc/hallux/path-secret
