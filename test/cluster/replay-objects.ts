@@ -73,7 +73,7 @@ export async function clearStage({ api: { core, apps } }: TestCluster, { uids, n
   await eventually(async () => {
     const { items } = await core.listNamespace();
     return !items.some(({ metadata }) => own.includes(metadata?.name ?? ""));
-  }, 120);
+  }, 400);
 }
 
 /** The state of the stage as the API server tells it, in the model's words. */

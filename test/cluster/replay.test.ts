@@ -92,7 +92,7 @@ async function isIdle(url: string): Promise<boolean> {
 async function replay(lines: readonly string[], { args, env, rules }: Workplace) {
   const events = lines.map(readEvent);
   const stage = await setStage(cluster, events);
-  afterAll(() => (cluster.real ? clearStage(cluster, stage) : undefined), 150_000);
+  afterAll(() => (cluster.real ? clearStage(cluster, stage) : undefined), 420_000);
   await using lambda = await httpPeer((_request, response) => response.end('"done"'));
   const environment = { DEDUPLICATION_TIME_WINDOW_SECONDS: "0", AWS_ENDPOINT_URL_LAMBDA: lambda.url };
   await using hallux = runHallux(args, { ...env, ...environment });
@@ -147,11 +147,11 @@ describe("every published event, with a Talon configuration and rules", () => {
     expect(endedActions(hallux)).toEqual(ended.map(({ line }) => line).sort());
   });
 
-  it("leaves the cluster as the rules say", { timeout: 90_000 }, async () => {
+  it("leaves the cluster as the rules say", { timeout: 420_000 }, async () => {
     const { stage } = replayed;
 
-    // Controllers clean up after us: the policies of deleted pods, the content of deleted namespaces.
-    const state = expect.poll(() => stateOf(cluster, stage), { timeout: 60_000, interval: 250 });
+    // Controllers clean up after us: the policies of deleted pods, and namespaces, behind the hundreds that other files deleted.
+    const state = expect.poll(() => stateOf(cluster, stage), { timeout: 400_000, interval: 250 });
 
     await state.toEqual(expectedState(stage));
   });
