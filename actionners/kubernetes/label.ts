@@ -28,7 +28,7 @@ export const label = defineActionner({
   idempotent: true,
   continues: true,
   output: "none",
-  undo: "`kubectl label pod POD -n NAMESPACE KEY-` removes a new label, `kubectl label pod POD -n NAMESPACE --overwrite KEY=VALUE` puts the former value back; for a node they begin with `kubectl label node NODE`. A label that had the value already is left alone: where an earlier response has set it, that one says how to undo it.",
+  undo: "`kubectl label pod POD -n NAMESPACE KEY-` removes a new label, `kubectl label pod POD -n NAMESPACE --overwrite KEY=VALUE` puts the former value back; for a node they begin with `kubectl label node NODE`. Nothing is told of a label that was so already: an earlier response has set it and says how to undo it, or a user has, or an attempt of this action whose answer was lost.",
   examples: [
     { title: "Mark the pod as suspicious", parameters: { labels: { suspicious: "true" } } },
     {
@@ -37,7 +37,9 @@ export const label = defineActionner({
     },
   ],
 
-  run({ target, params: { labels, level }, clients: { kubernetes }, signal }) {
+  run({ target, params: { labels, level }, clients: { kubernetes }, attempt, signal }) {
+    const isSo =
+      attempt === 1 ? "is labelled so already" : "is labelled so, perhaps by an attempt whose answer was lost";
     return changeMetadata({
       target,
       level,
@@ -45,13 +47,13 @@ export const label = defineActionner({
       signal,
       command: "label",
       changePod: () =>
-        changeLabels(labels, {
+        changeLabels(labels, isSo, {
           add: () => kubernetes.addLabelsToPod(target, labels, signal),
           read: () => kubernetes.getPod(target, signal),
           patch: (change) => kubernetes.patchPod(target, change, signal),
         }),
       changeNode: (name) =>
-        changeLabels(labels, {
+        changeLabels(labels, isSo, {
           add: () => kubernetes.addLabelsToNode(name, labels, signal),
           read: () => kubernetes.getNode(name, signal),
           patch: (change) => kubernetes.patchNode(name, change, signal),
@@ -72,8 +74,15 @@ interface Calls<T> {
   readonly patch: (change: MetadataChange) => Promise<T>;
 }
 
-/** In one request where all of them are new. What is overwritten or removed is read first, to be told in the undo. */
-async function changeLabels<T extends Labelled>(values: Values, { add, read, patch }: Calls<T>): Promise<Changed<T>> {
+/**
+ * In one request where all of them are new. What is overwritten or removed is read first, to be told in the undo. That nothing
+ * differs is a success: it may have been this action's own, earlier attempt.
+ */
+async function changeLabels<T extends Labelled>(
+  values: Values,
+  isSo: string,
+  { add, read, patch }: Calls<T>,
+): Promise<Changed<T>> {
   const verb = "labelled";
   const keys = Object.keys(values);
   const added = keys.every((key) => values[key] !== "") ? await add() : undefined;
@@ -84,7 +93,7 @@ async function changeLabels<T extends Labelled>(values: Values, { add, read, pat
   const former = new Map(Object.entries(found.labels));
   const differing = keys.filter((key) => former.get(key) !== (values[key] || undefined));
   if (differing.length === 0) {
-    return { object: found, verb: "has the labels already", undo: [] };
+    return { object: found, verb: isSo, undo: [] };
   }
   const object = await patch({ labels: patchOf(values), resourceVersion: found.resourceVersion });
   const undo = differing.map((key) => (former.has(key) ? `${key}=${former.get(key)}` : `${key}-`));

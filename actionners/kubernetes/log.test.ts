@@ -43,6 +43,7 @@ function run(
     store,
     rule: "a rule",
     objectionTo: () => undefined,
+    attempt: 1,
     dryRun: false,
     signal: new AbortController().signal,
   });

@@ -92,6 +92,8 @@ export interface Call<P extends Fields = Fields, K extends TargetKind = TargetKi
    */
   readonly objectionTo: (other: Pod) => string | undefined;
   readonly dryRun: boolean;
+  /** From 1. An earlier one may have been done, and its answer lost. */
+  readonly attempt: number;
   readonly signal: AbortSignal;
 }
 

@@ -898,15 +898,16 @@ describe("an attempt that fails", () => {
     expect(outcomes).toMatchObject([{ status: "failure", code: "throttled" }]);
   });
 
-  it("says how often it was tried", async () => {
-    let runs = 0;
-    const acting = actionner(async () => {
-      runs += 1;
-      throw new ActionError("unavailable", "down", runs < 3 ? {} : { retryAfterMs: 3_600_000 });
+  it("knows which one it is, and says how often it was tried", async () => {
+    const attempts: number[] = [];
+    const acting = actionner(async ({ attempt }) => {
+      attempts.push(attempt);
+      throw new ActionError("unavailable", "down", attempt < 3 ? {} : { retryAfterMs: 3_600_000 });
     });
 
     const { outcomes } = await respond([rule([action(acting)])], undefined, retried);
 
+    expect(attempts).toEqual([1, 2, 3]);
     expect(outcomes).toMatchObject([{ status: "failure", message: "down (after 3 attempts)" }]);
   });
 
@@ -1043,17 +1044,17 @@ describe("an event that an earlier process left unfinished", () => {
   }
 
   it("runs an action again that was under way, where it may run again", async () => {
-    let runs = 0;
+    const attempts: number[] = [];
     const acting = action(
-      actionner(async () => {
-        runs += 1;
+      actionner(async ({ attempt }) => {
+        attempts.push(attempt);
         return done;
       }),
     );
 
     const { notified, metrics } = await resumeWith([rule([acting])], [planned([acting]), started]);
 
-    expect(runs).toBe(1);
+    expect(attempts).toEqual([2]);
     expect(notified).toMatchObject([{ response: "response-1", outcome: { status: "success" } }]);
     expect(metrics.calls).toContainEqual(["responseResumed"]);
   });

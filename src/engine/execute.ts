@@ -297,7 +297,7 @@ async function run(step: Bound, course: Course, options: ExecuteOptions): Promis
     course.begun = true;
     const objectionTo = (other: Pod) => objection(options.guards, { action, target: other, seen: other });
     const about = { event, target, params: parameters, facts, rule: rule.name, objectionTo };
-    return actionner.run({ ...about, clients, store, dryRun, signal });
+    return actionner.run({ ...about, clients, store, dryRun, attempt: course.attempts, signal });
   });
   globalThis.halluxFailpoint?.("action-done");
   return result;

@@ -139,7 +139,7 @@ describe.each(ways)("an entry that %s while its service does not answer", (_way,
   it.each(elsewhere)("ends at once with its code: $id", async (actionner) => {
     const call = {
       ...{ event: eventOf(), target: { kind: "none" } as const, params: valuesOf(actionner), facts: {} },
-      ...{ store: undefined, rule: "a rule", objectionTo: () => undefined, dryRun: false },
+      ...{ store: undefined, rule: "a rule", objectionTo: () => undefined, dryRun: false, attempt: 1 },
     };
 
     const failure = await failureWhenStopped(reason, (clients, signal) => actionner.run({ ...call, clients, signal }));

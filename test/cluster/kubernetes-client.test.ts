@@ -496,8 +496,8 @@ describe("createEvent", () => {
 describe("a dry run", () => {
   it("changes nothing by any call", async () => {
     const namespace = await cluster.namespace();
-    const node = await cluster.node();
-    await cluster.pod(namespace, { name: "cart-1", wait: false, nodeName: node });
+    const node = await cluster.node({ labels: { zone: "green" } });
+    await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" }, wait: false, nodeName: node });
     const policy = {
       metadata: { namespace, name: "theirs" },
       spec: { podSelector: {}, policyTypes: ["Ingress"] },
@@ -521,15 +521,16 @@ describe("a dry run", () => {
 
     const pod = await dryRun.getPod(target(namespace, "cart-1"), inTime());
     await dryRun.patchPod(pod, { labels: { a: "b" } }, inTime());
-    await dryRun.addLabelsToPod(pod, { a: "b" }, inTime());
+    const addedToPod = await dryRun.addLabelsToPod(pod, { a: "b" }, inTime());
     await dryRun.patchNode(node, { unschedulable: true }, inTime());
-    await dryRun.addLabelsToNode(node, { a: "b" }, inTime());
+    const addedToNode = await dryRun.addLabelsToNode(node, { a: "b" }, inTime());
     await dryRun.createNetworkPolicy({ ...policy, metadata: { namespace, name: "ours" } }, inTime());
     const read = await dryRun.getNetworkPolicy(namespace, "theirs", inTime());
     await dryRun.replaceNetworkPolicySpec(read ?? {}, { podSelector: {}, policyTypes: ["Egress"] }, inTime());
     await dryRun.deleteResource({ kind: "resource", resource: "pods", namespace, name: "cart-1" }, inTime());
     await dryRun.deletePod(pod, { gracePeriodSeconds: 0 }, inTime());
 
+    expect([addedToPod?.labels, addedToNode?.labels]).toMatchObject([{ a: "b" }, { a: "b" }]);
     expect(await state()).toEqual(before);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { label } from "../../actionners/kubernetes/label.ts";
-import { TargetGone } from "../../src/catalogue/errors.ts";
+import { ActionError, TargetGone } from "../../src/catalogue/errors.ts";
 import { createKubernetes } from "../../src/clients/kubernetes/adapter.ts";
 import { compileFields } from "../../src/schema/read.ts";
 import { useCluster } from "../support/cluster.ts";
@@ -101,8 +101,26 @@ describe("kubernetes:label", () => {
 
     const again = await runActionner(label, { ...run, clients: { kubernetes: { ...real, patchPod } } });
 
-    expect(again).toMatchObject({ status: "success", summary: "pod has the labels already" });
+    expect(again).toMatchObject({ status: "success", summary: "pod is labelled so already" });
     expect(again).not.toHaveProperty("undo");
+  });
+
+  it("says where it may have been done by an attempt whose answer was lost", async () => {
+    const namespace = await cluster.namespace();
+    await cluster.pod(namespace, { name: "cart-1", labels: { tier: "web" } });
+    const { real } = cluster.kubernetes;
+    const addLabelsToPod: typeof real.addLabelsToPod = async (...call) => {
+      await real.addLabelsToPod(...call);
+      throw new ActionError("unavailable", "the answer is lost");
+    };
+    const run = { cluster, event: eventOf({ pod: `${namespace}/cart-1` }), params: { labels: { suspicious: "true" } } };
+
+    const first = await runActionner(label, { ...run, clients: { kubernetes: { ...real, addLabelsToPod } } });
+    const second = await runActionner(label, { ...run, attempt: 2 });
+
+    expect(first).toMatchObject({ code: "unavailable" });
+    const summary = "pod is labelled so, perhaps by an attempt whose answer was lost";
+    expect(second).toMatchObject({ status: "success", summary });
   });
 
   it("labels a pod that has no labels yet", async () => {
@@ -164,11 +182,13 @@ describe("kubernetes:label", () => {
 
   it("labels the pod's node, and not the pod", async () => {
     const namespace = await cluster.namespace();
-    const node = await cluster.node();
+    const node = await cluster.node({ labels: { zone: "green" } });
     await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" }, nodeName: node, wait: false });
+    const getNode = () => Promise.reject(new Error("nothing is to be read"));
 
     const result = await runActionner(label, {
       cluster,
+      clients: { kubernetes: { ...cluster.kubernetes.real, getNode } },
       event: eventOf({ pod: `${namespace}/cart-1` }),
       params: { labels: { suspicious: "true" }, level: "node" },
     });
@@ -214,7 +234,7 @@ describe("kubernetes:label", () => {
 
   it("leaves a pod alone that has taken the name of the event's", async () => {
     const namespace = await cluster.namespace();
-    await cluster.pod(namespace, { name: "cart-1" });
+    await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" } });
 
     const error = await runActionner(label, {
       cluster,
@@ -278,7 +298,7 @@ describe("kubernetes:label", () => {
 
   it("changes nothing in a dry run, which fails as the action would", async () => {
     const namespace = await cluster.namespace();
-    await cluster.pod(namespace, { name: "cart-1" });
+    await cluster.pod(namespace, { name: "cart-1", labels: { app: "cart" } });
     const run = { cluster, params: { labels: { suspicious: "true" } }, dryRun: true };
 
     const good = await runActionner(label, { ...run, event: eventOf({ pod: `${namespace}/cart-1` }) });

@@ -31,6 +31,7 @@ await sysdig.run({
   },
   rule: "a rule",
   objectionTo: () => undefined,
+  attempt: 1,
   dryRun: false,
   signal: AbortSignal.timeout(60_000),
 });

@@ -14,6 +14,7 @@ interface Run {
   /** As a rule would write them; the defaults are filled in. */
   readonly params?: Readonly<Record<string, unknown>>;
   readonly dryRun?: boolean;
+  readonly attempt?: number;
   readonly facts?: Facts;
   readonly store?: Store;
   readonly rule?: string;
@@ -28,7 +29,16 @@ interface Run {
  * that its `rbac` (of these parameters) does not declare, or tells more of its target than which it was.
  */
 export async function runActionner(actionner: Actionner, run: Run): Promise<Result | ActionError> {
-  const { event, cluster, dryRun = false, facts = {}, store, rule = "a rule", objectionTo = () => undefined } = run;
+  const {
+    event,
+    cluster,
+    dryRun = false,
+    attempt = 1,
+    facts = {},
+    store,
+    rule = "a rule",
+    objectionTo = () => undefined,
+  } = run;
   const params = valuesOf(actionner, run.params ?? {});
   const target = targetOf(actionner.target, event);
   if (target.kind === "missing") {
@@ -39,7 +49,7 @@ export async function runActionner(actionner: Actionner, run: Run): Promise<Resu
   const rbac = actionner.rbacFor?.(params) ?? actionner.rbac;
   const result = await cluster.permissions.during({ id: actionner.id, rbac }, () =>
     actionner
-      .run({ event, target, params, facts, clients, store, rule, objectionTo, dryRun, signal })
+      .run({ event, target, params, facts, clients, store, rule, objectionTo, dryRun, attempt, signal })
       .catch((error: unknown) => thrownActionError(error)),
   );
   mustOnlyRefer(actionner, result);

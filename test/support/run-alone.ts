@@ -33,6 +33,7 @@ export async function runAlone<P extends Fields>(actionner: Actionner<P, "none">
     store: undefined,
     rule: "a rule",
     objectionTo: () => undefined,
+    attempt: 1,
     dryRun: run.dryRun ?? false,
     signal: run.signal ?? AbortSignal.timeout(60_000),
   };
