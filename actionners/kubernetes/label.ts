@@ -1,5 +1,5 @@
 import { defineActionner } from "../../src/catalogue/catalogue.ts";
-import type { MetadataChange } from "../../src/clients/kubernetes/port.ts";
+import type { MetadataChange, Pod } from "../../src/clients/kubernetes/port.ts";
 import { textMap } from "../../src/schema/field.ts";
 import { type Changed, changeMetadata, level, patchOf, rulesByLevel, type Values } from "./metadata.ts";
 
@@ -62,11 +62,6 @@ export const label = defineActionner({
   },
 });
 
-interface Labelled {
-  readonly resourceVersion: string;
-  readonly labels: Values;
-}
-
 interface Calls<T> {
   /** Undefined where one of them is there already, or the object has no labels at all. */
   readonly add: () => Promise<T | undefined>;
@@ -78,7 +73,7 @@ interface Calls<T> {
  * In one request where all of them are new. What is overwritten or removed is read first, to be told in the undo. That nothing
  * differs is a success: it may have been this action's own, earlier attempt.
  */
-async function changeLabels<T extends Labelled>(
+async function changeLabels<T extends Pick<Pod, "resourceVersion" | "labels">>(
   values: Values,
   isSo: string,
   { add, read, patch }: Calls<T>,

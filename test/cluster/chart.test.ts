@@ -16,8 +16,9 @@ import {
   type Values,
 } from "../chart/helm.ts";
 import { matrix } from "../chart/matrix.ts";
-import { eventually, refusesPrivileged, useCluster } from "../support/cluster.ts";
+import { eventually, useCluster } from "../support/cluster.ts";
 import { runHallux } from "../support/hallux-process.ts";
+import { refusesPrivileged } from "../support/pod-security.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 

@@ -194,21 +194,6 @@ export async function takesCommands({ connection }: Api, { metadata, spec }: V1P
   }
 }
 
-/** The API server goes by what it last heard of a namespace: a label that refuses privileged pods is in force a little later. */
-export async function refusesPrivileged(api: Api, namespace: string): Promise<void> {
-  await eventually(async () => (await admitsPrivileged(api, namespace)) === false);
-}
-
-/** Undefined where the API server does not say. */
-export function admitsPrivileged({ core }: Api, namespace: string): Promise<boolean | undefined> {
-  const container = { ...idle, securityContext: { privileged: true } };
-  const body = { metadata: { name: "probe" }, spec: { containers: [container] } };
-  return core.createNamespacedPod({ namespace, body, dryRun: "All" }).then(
-    () => true,
-    ({ code }) => (code === 403 ? false : undefined),
-  );
-}
-
 async function makePod({ core }: Api, namespace: string, traits: PodTraits): Promise<V1Pod> {
   const {
     name = uniqueName("pod"),

@@ -4,10 +4,11 @@ import { Connection } from "../../src/clients/kubernetes/connection.ts";
 import type { FalcoEvent } from "../../src/events/event.ts";
 import type { Action, Rule } from "../../src/rules/rule.ts";
 import { cloudPorts } from "./cloud-ports.ts";
-import { eventually, idle, podTemplate, refusesPrivileged, type TestCluster, uniqueName } from "./cluster.ts";
+import { eventually, idle, podTemplate, type TestCluster, uniqueName } from "./cluster.ts";
 import { auditEventOf, eventOf } from "./events.ts";
 import { type ExampleStage, exampleStage } from "./example-stage.ts";
 import { giveImagesPrograms } from "./images.ts";
+import { enforceLevel } from "./pod-security.ts";
 import { respondBy } from "./respond.ts";
 
 /** A rule of one action, and an event to which it responds. */
@@ -92,7 +93,8 @@ async function prepare({ cluster, ...staging }: Staging, { verb, resource }: Ask
     case "patch pods/ephemeralcontainers":
       return takePrograms(cluster, staging.stage.event);
     case "list events":
-      return refusePrivileged(cluster, namespaceOfJob(staging));
+      // What asks for a privileged pod there learns of its refusal by an event.
+      return enforceLevel(cluster.api, namespaceOfJob(staging), "baseline");
   }
 }
 
@@ -214,14 +216,6 @@ async function otherwiseBefore({ cluster: { kubernetes }, stage, action }: Stagi
 
 function otherwise(values: unknown): Record<string, string> {
   return Object.fromEntries(Object.keys(values ?? {}).map((key) => [key, "before"]));
-}
-
-/** The namespace admits no privileged pod any more: what asks for one learns of it by an event. */
-async function refusePrivileged({ api }: TestCluster, name: string): Promise<void> {
-  const { metadata } = await api.core.readNamespace({ name });
-  const labels = { ...metadata?.labels, "pod-security.kubernetes.io/enforce": "baseline" };
-  await api.core.replaceNamespace({ name, body: { metadata: { name, labels } } });
-  await refusesPrivileged(api, name);
 }
 
 /** From the container: it has no shell and no cat any more. */
